@@ -1,0 +1,61 @@
+"""The plain data that the rest of the house passes around: scans, volumes, flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+class InputError(Exception):
+    """The input's or the caller's fault. One line: what was given, what is wrong, what to do. Exit code 2."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Something a reader of the report must know: a stable `code` and one sentence."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What was read from a file, in the file's own axis order.
+
+    `data` is 3-D float32; `affine` (4, 4) takes voxel indices to millimetres towards right, anterior, superior;
+    `axes` names the direction in which each index grows, e.g. "LPS"; `sha256` is the hash of the file's bytes.
+    `side_known` is False where the header does not say which side is left and the caller accepted that.
+    """
+
+    data: np.ndarray
+    affine: np.ndarray
+    axes: str
+    spacing_mm: tuple[float, float, float]
+    sha256: str
+    side_known: bool = True
+    flags: tuple[Flag, ...] = ()
+
+
+@dataclass(frozen=True)
+class VolumeSpec:
+    """The grid that a model reads: `shape` (D, H, W) at an isotropic `spacing_mm`."""
+
+    shape: tuple[int, int, int] = (44, 48, 48)
+    spacing_mm: float = 4.0
+
+
+@dataclass(frozen=True)
+class Volume:
+    """What the model sees: `data` (1, D, H, W) float32 in [-1, 1], growing superior, anterior, right.
+
+    `affine` takes a (d, h, w) index to the scan's world millimetres (right, anterior, superior); `steps` lists
+    what was done, in order, each with its parameters. The column boundary W / 2 lies on the brain's midline.
+    """
+
+    data: np.ndarray
+    affine: np.ndarray
+    steps: tuple[dict[str, Any], ...] = field(default_factory=tuple)
+    flags: tuple[Flag, ...] = ()
+    side_known: bool = True
