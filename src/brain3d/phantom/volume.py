@@ -1,0 +1,64 @@
+"""A phantom as the model would see it, without a file in between: cropped, normalised, with dense targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from brain3d.phantom.draw import Phantom
+from brain3d.reports.findings import REGIONS
+from brain3d.scans import VolumeSpec, foreground_mask, normalise
+
+CELL = 2  # dense masks are kept on cells of 2 x 2 x 2 voxels
+MASKS = ("whole", "core", "necrosis", "ventricle")
+
+
+@dataclass(frozen=True)
+class Example:
+    """`image` (D, H, W) float16 in [-1, 1]; `masks` (4, D/2, H/2, W/2) uint8, mean occupancy times 255, in the
+    order of MASKS; `regions` (D/4, H/4, W/4) uint8, 0 outside the brain, else 1 + index into REGIONS."""
+
+    image: np.ndarray
+    masks: np.ndarray
+    regions: np.ndarray
+
+
+def _start(phantom: Phantom, head: torch.Tensor, shape: tuple[int, int, int], jitter: np.ndarray) -> list[int]:
+    """First voxel of the crop: 70 mm below the top of the head is the middle, the midline the column boundary."""
+    step = phantom.grid.spacing_mm
+    rows = (head.flatten(1).sum(1) > 12).nonzero().flatten()
+    top = int(rows[-1])
+    columns = head[max(0, top - round(100 / step[0])) : top + 1].any(0).any(1).nonzero().flatten()
+    near = phantom.brain & (phantom.midline_mm.abs() < step[2])
+    middle = float(near.nonzero()[:, 2].float().mean())
+    centre = (top - 70 / step[0], float(columns[0] + columns[-1]) / 2, middle)
+    limits = [full - part for full, part in zip(phantom.image.shape, shape, strict=True)]
+    starts = [round(c - (n - 1) / 2 + j) for c, n, j in zip(centre, shape, jitter, strict=True)]
+    return [int(np.clip(s, 0, limit)) for s, limit in zip(starts, limits, strict=True)]
+
+
+def training_example(phantom: Phantom, spec: VolumeSpec, rng: np.random.Generator) -> Example:
+    """Crop a phantom drawn at the model's spacing to the model's grid, off centre by a little, and normalise it.
+
+    Raises ValueError where the phantom's spacing is not the grid's.
+    """
+    if any(abs(s - spec.spacing_mm) > 1e-6 for s in phantom.grid.spacing_mm):
+        raise ValueError(f"phantom spacing {phantom.grid.spacing_mm} mm, model spacing {spec.spacing_mm} mm")
+    data = phantom.image.cpu().numpy()
+    mask = foreground_mask(data)
+    jitter = rng.normal(0, 0.6, 3)
+    d, h, w = _start(phantom, torch.from_numpy(mask).to(phantom.brain.device), spec.shape, jitter)
+    window = tuple(slice(s, s + n) for s, n in zip((d, h, w), spec.shape, strict=True))
+    image = normalise(data, mask)[window].astype(np.float16)
+    parts = [phantom.masks.whole, phantom.masks.core, phantom.masks.necrosis, phantom.tissue.ventricle * phantom.brain]
+    masks = F.avg_pool3d(torch.stack([part[window] for part in parts])[None], CELL)[0]
+    labels = torch.where(phantom.brain, phantom.tissue.regions, torch.zeros_like(phantom.tissue.regions))[window]
+    regions = F.avg_pool3d(F.one_hot(labels, len(REGIONS) + 1).permute(3, 0, 1, 2).float()[None], 4)[0].argmax(0)
+    return Example(
+        image=image,
+        masks=(masks * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy(),
+        regions=regions.to(torch.uint8).cpu().numpy(),
+    )

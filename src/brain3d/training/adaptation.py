@@ -1,0 +1,96 @@
+"""Dense adaptation of the inflated tower: whole volumes, so that depth and compression learn what slices taught."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import SiglipVisionModel
+
+from brain3d.model.compression import build_compression
+from brain3d.model.configuration_brain3d import Brain3DConfig
+from brain3d.model.inflation import inflate
+from brain3d.training.bank import Bank
+from brain3d.training.cells import CELL_FEATURES, cell_features, mirror_cells
+from brain3d.training.dense import CELLS, DenseHead, dense_loss, lesion_scores, patch_masks, pick
+from brain3d.training.tower import side_from_evidence
+
+
+class VolumeTask:
+    """Dense targets per patch, lesion evidence per patch, and the sketch of every box from the compressed tokens."""
+
+    def __init__(
+        self,
+        config: Brain3DConfig,
+        vision_model: SiglipVisionModel,
+        head: DenseHead,
+        train: Bank,
+        held_out: Bank,
+        batch: int,
+        seed: int,
+        compiled: bool,
+    ) -> None:
+        torch.manual_seed(seed)
+        hidden = config.vision_config.hidden_size  # type: ignore[union-attr]
+        self.config, self.batch, self.seed = config, batch, seed
+        self.module = nn.ModuleDict(
+            {
+                "tower": inflate(vision_model, config),
+                "head": head,
+                "evidence": nn.Linear(hidden, 1),
+                "cells": nn.Sequential(nn.LayerNorm(config.compressed_size), nn.Linear(config.compressed_size, CELL_FEATURES)),
+            }
+        )
+        self.compress = build_compression(config)
+        self.train, self.held_out = train, held_out
+        self.sketches, self.held_out_sketches = (cell_features(b, config.grid_size) for b in (train, held_out))
+        tower = self.module["tower"]
+        self.encode = torch.compile(tower) if compiled else tower
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return [{"params": list(self.module.parameters())}]
+
+    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
+        self.module.train()
+        rng = np.random.default_rng([self.seed, step])
+        index = rng.choice(len(self.train), self.batch, replace=False)
+        volumes, masks, regions, flip = pick(self.train, index, rng)
+        sketch = self.sketches[index].float()
+        sketch = torch.where(torch.from_numpy(flip)[:, None, None], mirror_cells(sketch, self.config.grid_size), sketch)
+        tokens = self.encode(volumes[:, None]).last_hidden_state
+        b = len(index)
+        dense = dense_loss(self.module["head"], tokens, masks.reshape(b, -1, masks.shape[-1]), regions)
+        target = masks[..., :CELLS].amax(-1).reshape(b, -1)
+        evidence = F.binary_cross_entropy_with_logits(self.module["evidence"](tokens).squeeze(-1).float(), target)
+        boxes = self.module["cells"](self.compress(tokens)).float()
+        cells = F.smooth_l1_loss(boxes, sketch, beta=0.1)
+        return dense + evidence + 8.0 * cells, {"cells": float(cells.detach()), "dense": float(dense.detach())}
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Dice, the side from evidence and from boxes, and healthy against ill by the boxes' visible lesion."""
+        self.module.eval()
+        count = min(len(self.held_out), 100)
+        logits, boxes = [], []
+        for rows in np.array_split(np.arange(count), max(1, count // 5)):
+            tokens = self.module["tower"](torch.from_numpy(self.held_out.images[rows]).float()[:, None]).last_hidden_state
+            logits.append(self.module["head"](tokens)[0][..., :CELLS])
+            boxes.append(self.module["cells"](self.compress(tokens)))
+        lesion, sketch = torch.cat(logits), torch.cat(boxes)
+        masks = patch_masks(self.held_out.masks[:count])
+        lesion = lesion.reshape(*masks.shape[:4], CELLS)
+        truths = self.held_out.truths[:count]
+        halves = sketch[..., 0].clamp(min=0).square().unflatten(1, self.config.grid_size)
+        shares = {"side": side_from_evidence(lesion.sigmoid().sum(-1)), "side_boxes": side_from_evidence(halves)}
+        sided = [i for i, t in enumerate(truths) if t.visible and t.side in ("left", "right")]
+        figures = {
+            name: float(np.mean([(float(share[i]) > 0.5) == (truths[i].side == "left") for i in sided]))
+            for name, share in shares.items()
+        }
+        seen = sketch[..., -1].amax(1)
+        ill, well = [seen[i] for i, t in enumerate(truths) if t.visible], [seen[i] for i, t in enumerate(truths) if t.normal]
+        figures["auc"] = float(np.mean([[float(a > b) for b in well] for a in ill]))
+        return {**lesion_scores(lesion, masks[..., :CELLS]), **figures}

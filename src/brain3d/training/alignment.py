@@ -1,0 +1,236 @@
+"""The paper's stages: contrastive grounding, projector warm-up, LoRA specialisation (arXiv 2602.22098)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from peft import LoraConfig, get_peft_model
+from torch import Tensor, nn
+
+from brain3d.model.modeling_brain3d import LORA_TARGET_PATTERN, Brain3DForConditionalGeneration
+from brain3d.model.processing_brain3d import Brain3DProcessor
+from brain3d.reports import parse_findings
+from brain3d.training.bank import Bank
+from brain3d.training.cells import describe_truth, draw_index
+from brain3d.training.features import compressed_features
+from brain3d.training.language import finding_weights
+from brain3d.training.recipe import Stage
+
+if TYPE_CHECKING:
+    from brain3d.training.run import Run
+
+
+def contrastive_loss(images: Tensor, texts: Tensor, same: Tensor, temperature: float) -> Tensor:
+    """Symmetric InfoNCE over (B, d) means. `same` (B, B) marks pairs whose findings are equal: each row's target is
+    spread over them, so that one healthy report is no negative of another. Zero for a batch of one."""
+    logits = F.normalize(images, dim=-1) @ F.normalize(texts, dim=-1).T / temperature
+    target = same.float() / same.float().sum(1, keepdim=True)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target.T / target.T.sum(1, keepdim=True))) / 2
+
+
+def add_lora(model: Brain3DForConditionalGeneration, stage: Stage) -> nn.Module:
+    """LoRA on the language model's attention, and nowhere else. Returns the wrapped model."""
+    config = LoraConfig(
+        r=stage.lora_rank, lora_alpha=stage.lora_alpha, lora_dropout=0.05, target_modules=LORA_TARGET_PATTERN
+    )
+    return get_peft_model(model, config)
+
+
+def set_trainable(model: nn.Module, trainable: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Freeze everything but the named parts; returns parameter groups with the paper's learning-rate factors."""
+    groups: dict[str, list[nn.Parameter]] = {"projector": [], "vis_scale": [], "patch_embedding": [], "lora": []}
+    for name, parameter in model.named_parameters():
+        part = _part_of(name)
+        wanted = part in trainable or (part == "vis_scale" and "projector" in trainable)
+        parameter.requires_grad_(wanted)
+        if wanted:
+            groups[part].append(parameter)
+    factors = {"projector": 1.0, "vis_scale": 2.0, "patch_embedding": 0.2, "lora": 1.0}
+    return [{"params": p, "lr_scale": factors[part]} for part, p in groups.items() if p]
+
+
+def _part_of(name: str) -> str:
+    if name.endswith("vis_scale"):
+        return "vis_scale"
+    if ".lora_" in name:
+        return "lora"
+    if ".projector." in name:
+        return "projector"
+    return "patch_embedding" if ".patch_embedding." in name else "frozen"
+
+
+class AlignmentTask:
+    """A stage over the composite model. Features come from the cache unless the patch embedding learns."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        model: Brain3DForConditionalGeneration,
+        processor: Brain3DProcessor,
+        train: Bank,
+        held_out: Bank,
+        features: Tensor,
+        held_out_features: Tensor,
+        seed: int,
+        finding_weight: float,
+    ) -> None:
+        torch.manual_seed(seed)
+        self.stage, self.processor, self.seed = stage, processor, seed
+        self.module: Any = add_lora(model, stage) if "lora" in stage.trainable else model
+        self.groups = set_trainable(self.module, stage.trainable)
+        self.train, self.held_out = train, held_out
+        self.features, self.held_out_features = features, held_out_features
+        self.cached = "patch_embedding" not in stage.trainable
+        self.weights = finding_weights(processor.tokenizer, finding_weight)
+
+    @property
+    def composite(self) -> Brain3DForConditionalGeneration:
+        return self.module.get_base_model() if "lora" in self.stage.trainable else self.module
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return self.groups
+
+    def _compressed(self, bank: Bank, features: Tensor, index: np.ndarray, flip: np.ndarray) -> Tensor:
+        if self.cached:
+            return features[index, flip.astype(int)].float()
+        images = torch.from_numpy(bank.images[index]).float()[:, None]
+        images = torch.where(torch.from_numpy(flip)[:, None, None, None, None], images.flip(-1), images)
+        return self.composite.model.compress(self.composite.model.encode(images))
+
+    def _reports(self, bank: Bank, index: np.ndarray, flip: np.ndarray, seed: int) -> list[str]:
+        return [describe_truth(bank, int(i), bool(f), seed + k) for k, (i, f) in enumerate(zip(index, flip, strict=True))]
+
+    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
+        self.module.train()
+        rng = np.random.default_rng([self.seed, step])
+        index, flip = draw_index(rng, len(self.train), self.stage.batch)
+        reports = self._reports(self.train, index, flip, int(rng.integers(1 << 40)))
+        compressed = self._compressed(self.train, self.features, index, flip)
+        if self.stage.task == "grounding":
+            return self._grounding(compressed, reports, self._same(self.train, index, flip))
+        return self._captioning(compressed, reports), {}
+
+    def _same(self, bank: Bank, index: np.ndarray, flip: np.ndarray) -> Tensor:
+        findings = []
+        for i, f in zip(index, flip, strict=True):
+            truth = bank.truths[i].mirrored() if f else bank.truths[i]
+            findings.append(truth.findings())
+        return torch.tensor([[a == b for b in findings] for a in findings])
+
+    def _grounding(self, compressed: Tensor, reports: list[str], same: Tensor) -> tuple[Tensor, dict[str, float]]:
+        images, texts = self._embed(compressed, reports)
+        similarity = F.normalize(images, dim=-1) @ F.normalize(texts, dim=-1).T
+        hits = same[torch.arange(len(same)), similarity.argmax(1)].float().mean()
+        return contrastive_loss(images, texts, same, self.stage.temperature), {"retrieval": float(hits)}
+
+    def _embed(self, compressed: Tensor, reports: list[str]) -> tuple[Tensor, Tensor]:
+        images = self.composite.model.project(compressed).mean(1)
+        tokens = [self.processor.tokenizer(r, add_special_tokens=False)["input_ids"] for r in reports]
+        width = max(len(t) for t in tokens)
+        ids = torch.tensor([t + [self.processor.tokenizer.pad_token_id] * (width - len(t)) for t in tokens])
+        kept = torch.tensor([[1.0] * len(t) + [0.0] * (width - len(t)) for t in tokens])
+        with torch.no_grad():
+            states = self.composite.model.language_model(input_ids=ids).last_hidden_state
+        return images, (states * kept[..., None]).sum(1) / kept.sum(1, keepdim=True)
+
+    def _captioning(self, compressed: Tensor, reports: list[str]) -> Tensor:
+        inputs = self.processor(reports=reports)
+        return self.module(
+            input_ids=inputs["input_ids"],
+            compressed_tokens=compressed,
+            labels=inputs["labels"],
+            loss_weights=self.weights[inputs["input_ids"]],
+        ).loss
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Grounding: loss and retrieval. Captioning: loss, and what the generated reports of unseen phantoms say."""
+        self.module.eval()
+        index = np.arange(min(100, len(self.held_out)))
+        flip = index % 2 == 1
+        reports = self._reports(self.held_out, index, flip, 7)
+        compressed = self._compressed(self.held_out, self.held_out_features, index, flip)
+        if self.stage.task == "grounding":
+            loss, figures = self._grounding(compressed, reports, self._same(self.held_out, index, flip))
+            return {"loss": float(loss), **figures}
+        figures = {"loss": float(self._captioning(compressed, reports))}
+        return {**figures, **self._generated(compressed, index, flip)}
+
+    def _generated(self, compressed: Tensor, index: np.ndarray, flip: np.ndarray) -> dict[str, float]:
+        inputs = self.processor(batch_size=len(index))
+        ids = self.composite.generate(**inputs, compressed_tokens=compressed, max_new_tokens=140, do_sample=False)
+        said = [parse_findings(text) for text in self.processor.decode(ids)]
+        meant = [
+            (self.held_out.truths[i].mirrored() if f else self.held_out.truths[i]).findings()
+            for i, f in zip(index, flip, strict=True)
+        ]
+        pairs = list(zip(said, meant, strict=True))
+        ill = [(s, m) for s, m in pairs if not m.normal]
+        sides = [bool(s.lesions) and s.lesions[0].side == m.lesions[0].side for s, m in ill]
+        named = [(set(s.lesions[0].regions) if s.lesions else set(), set(m.lesions[0].regions)) for s, m in ill]
+        overlap = sum(len(a & b) for a, b in named)
+        return {
+            "sensitivity": float(np.mean([not s.normal for s, _ in ill])),
+            "specificity": float(np.mean([s.normal for s, m in pairs if m.normal])),
+            "side": float(np.mean(sides)),
+            "regions_f1": 2 * overlap / max(1, sum(len(a) + len(b) for a, b in named)),
+        }
+
+
+def assemble(run: Run) -> Brain3DForConditionalGeneration:
+    """The composite model from the pretrained parts, its projector fresh."""
+    from brain3d.training.run import composite_config
+
+    tokenizer = run.tokenizer()
+    torch.manual_seed(run.recipe.seed)
+    model = Brain3DForConditionalGeneration(composite_config(run.recipe.model, tokenizer))
+    volumes, language = run.result("volumes"), run.result("language")
+    tower = {k.removeprefix("tower."): v for k, v in volumes.items() if k.startswith("tower.")}
+    text = {k.removeprefix("language.model."): v for k, v in language.items() if k.startswith("language.model.")}
+    model.model.vision_tower.load_state_dict(tower)
+    model.model.language_model.load_state_dict(text)
+    evidence: Any = model.model.evidence_head
+    evidence.load_state_dict({k.removeprefix("evidence."): v for k, v in volumes.items() if k.startswith("evidence.")})
+    from brain3d.model.projector import initial_scale
+
+    model.model.projector.vis_scale.data.fill_(initial_scale(model.config, text["embed_tokens.weight"]))
+    return model
+
+
+def after_stages(run: Run, model: Brain3DForConditionalGeneration, stages: list[Stage]) -> Brain3DForConditionalGeneration:
+    """Load what finished alignment stages learned, LoRA merged into the language model."""
+    from safetensors.torch import load_file
+
+    for stage in stages:
+        weights = load_file(run.folder / stage.name / f"weights-{stage.steps}.safetensors")
+        if "lora" in stage.trainable:
+            wrapped: Any = add_lora(model, stage)
+            wrapped.load_state_dict(weights)
+            model = wrapped.merge_and_unload()
+        else:
+            model.load_state_dict(weights)
+    return model
+
+
+def alignment_stages(run: Run) -> list[Stage]:
+    return [s for s in run.recipe.stages if s.task in ("grounding", "captioning")]
+
+
+def build_alignment(run: Run, stage: Stage) -> AlignmentTask:
+    """The task of an alignment stage, starting from the stages before it."""
+    model = assemble(run)
+    cache = run.folder / "features"
+    features = compressed_features(model.model, run.train, cache, "train")
+    held_out = compressed_features(model.model, run.held_out, cache, "held-out")
+    flat = features.float().flatten(0, 2)
+    model.model.set_feature_statistics(flat.mean(0), flat.std(0).clamp(min=1e-3))
+    stages = alignment_stages(run)
+    model = after_stages(run, model, stages[: stages.index(stage)])
+    processor = Brain3DProcessor.from_config(run.tokenizer(), model.config)
+    sizes, seed = run.recipe.model, run.recipe.seed
+    return AlignmentTask(
+        stage, model, processor, run.train, run.held_out, features, held_out, seed, sizes.finding_weight
+    )

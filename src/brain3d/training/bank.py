@@ -1,0 +1,79 @@
+"""A bank of phantoms on disk: drawn once, in parallel, resumable, then read through memory maps by every stage."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from brain3d.phantom.truth import Truth
+from brain3d.scans import VolumeSpec
+
+SHARD = 50  # phantoms drawn, written and resumed together
+
+
+@dataclass(frozen=True)
+class Bank:
+    """`images` (N, D, H, W) float16; `masks` (N, 4, D/2, H/2, W/2) uint8; `regions` (N, D/4, H/4, W/4) uint8."""
+
+    images: np.ndarray
+    masks: np.ndarray
+    regions: np.ndarray
+    truths: list[Truth]
+
+    def __len__(self) -> int:
+        return len(self.truths)
+
+
+def _draw_shard(folder: str, shard: int, first_seed: int, count: int, spec: VolumeSpec) -> int:
+    import torch
+
+    from brain3d.phantom.draw import draw_phantom
+    from brain3d.phantom.volume import training_example
+
+    torch.set_num_threads(1)
+    examples, truths = [], []
+    for seed in range(first_seed, first_seed + count):
+        phantom = draw_phantom(seed)
+        examples.append(training_example(phantom, spec, np.random.default_rng(seed)))
+        truths.append(phantom.truth.to_dict())
+    target = Path(folder) / f"shard-{shard:05d}.npz"
+    partial = target.with_suffix(".partial.npz")
+    np.savez(
+        partial,
+        images=np.stack([e.image for e in examples]),
+        masks=np.stack([e.masks for e in examples]),
+        regions=np.stack([e.regions for e in examples]),
+        truths=np.array(json.dumps(truths)),
+    )
+    partial.rename(target)
+    return shard
+
+
+def draw_bank(folder: Path, count: int, seed: int, spec: VolumeSpec, workers: int) -> None:
+    """Draw phantoms seed, seed + 1, ... into `folder`; shards that are there already are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    starts = range(0, count, SHARD)
+    missing = [
+        (i, seed + s, min(SHARD, count - s)) for i, s in enumerate(starts) if not (folder / f"shard-{i:05d}.npz").exists()
+    ]
+    with ProcessPoolExecutor(workers) as pool:
+        jobs = [pool.submit(_draw_shard, str(folder), i, first, n, spec) for i, first, n in missing]
+        for job in tqdm(jobs, desc="drawing phantoms", unit=f" x{SHARD}", disable=not jobs):
+            job.result()
+
+
+def load_bank(folder: Path, count: int) -> Bank:
+    """Load the first `count` phantoms of a bank into memory. Raises FileNotFoundError where a shard is missing."""
+    parts = [np.load(folder / f"shard-{i:05d}.npz") for i in range((count + SHARD - 1) // SHARD)]
+    truths = [Truth.from_dict(t) for part in parts for t in json.loads(str(part["truths"]))]
+    return Bank(
+        images=np.concatenate([part["images"] for part in parts])[:count],
+        masks=np.concatenate([part["masks"] for part in parts])[:count],
+        regions=np.concatenate([part["regions"] for part in parts])[:count],
+        truths=truths[:count],
+    )

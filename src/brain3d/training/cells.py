@@ -1,0 +1,67 @@
+"""What the generator knows about every box of the compression grid, as numbers: the sketch of a patient.
+
+The same numbers teach the tower's compressed tokens and stand before the text while the language model is
+pretrained, so that both sides of the projector speak of the same things.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from brain3d.phantom.volume import MASKS
+from brain3d.reports.findings import REGIONS
+from brain3d.training.bank import Bank
+
+SIGNALS_SEEN = ("high", "low", "mixed", "iso")
+CELL_FEATURES = 2 * len(MASKS) + len(REGIONS) + len(SIGNALS_SEEN) + 1
+
+
+def cell_features(bank: Bank, grid: tuple[int, int, int], chunk: int = 250) -> Tensor:
+    """Sketches (N, K, CELL_FEATURES) float16 of every phantom, boxes in (d, h, w) order.
+
+    Per box: square root of the mean and the maximum of whole lesion, core, necrosis and ventricle; square root
+    of the lesion's share by region; the same by signal; the maximum again where the lesion can be seen.
+    """
+    parts = [_features(bank, slice(i, i + chunk), grid) for i in range(0, len(bank), chunk)]
+    return torch.cat(parts)
+
+
+def _features(bank: Bank, rows: slice, grid: tuple[int, int, int]) -> Tensor:
+    masks = torch.from_numpy(bank.masks[rows]).float() / 255
+    truths = bank.truths[rows]
+    patches = F.avg_pool3d(masks, 2)
+    mean, top = F.adaptive_avg_pool3d(patches, grid), F.adaptive_max_pool3d(masks, grid)
+    whole, ventricle = patches[:, :1], masks[:, 3:4]
+    labels = F.one_hot(torch.from_numpy(bank.regions[rows]).long(), len(REGIONS) + 1)[..., 1:]
+    share = labels.permute(0, 4, 1, 2, 3).float() * whole
+    near = F.max_pool3d(F.max_pool3d(ventricle, 3, stride=1, padding=1), 2) > 0.3
+    share[:, REGIONS.index("periventricular")] = (whole * near)[:, 0]
+    regions = F.adaptive_avg_pool3d(share, grid)
+    signal = torch.tensor([[t.signal == s for s in SIGNALS_SEEN] for t in truths]).float()
+    visible = torch.tensor([float(t.visible) for t in truths])[:, None, None, None, None]
+    by_signal = mean[:, :1] * signal[:, :, None, None, None]
+    columns = [mean.sqrt(), top, regions.sqrt(), by_signal.sqrt(), top[:, :1] * visible]
+    return torch.cat(columns, dim=1).flatten(2).transpose(1, 2).half()
+
+
+def mirror_cells(cells: Tensor, grid: tuple[int, int, int]) -> Tensor:
+    """Sketches or tokens (B, K, F) with the boxes' columns reversed: the mirror image of every box's place."""
+    return cells.unflatten(1, grid).flip(3).flatten(1, 3)
+
+
+def describe_truth(bank: Bank, index: int, mirrored: bool, seed: int) -> str:
+    """One narrative of phantom `index`, or of its mirror image; other seeds phrase it otherwise."""
+    import random
+
+    from brain3d.phantom.narrative import narrate
+
+    truth = bank.truths[index]
+    return narrate(truth.mirrored() if mirrored else truth, random.Random(seed))
+
+
+def draw_index(rng: np.random.Generator, count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """A batch: which phantoms, and which of them mirrored."""
+    return rng.choice(count, size, replace=count < size), rng.random(size) < 0.5

@@ -1,0 +1,86 @@
+"""Dense teaching: what the generator knows about every patch, and the head that is asked for it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from brain3d.phantom.volume import MASKS
+from brain3d.reports.findings import REGIONS
+from brain3d.training.bank import Bank
+
+CELLS = 8  # 2 x 2 x 2 mask cells under one patch of 4 x 4 x 4 voxels
+MASK_WEIGHTS = (1.0, 0.5, 0.5, 0.3)  # in the order of MASKS
+
+
+class DenseHead(nn.Module):
+    """(..., hidden) -> mask logits (..., 4 * 8) and region logits (..., 11)."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(hidden)
+        self.masks = nn.Linear(hidden, len(MASKS) * CELLS)
+        self.regions = nn.Linear(hidden, len(REGIONS) + 1)
+        nn.init.constant_(self.masks.bias, -3.0)
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        tokens = self.norm(tokens)
+        return self.masks(tokens), self.regions(tokens)
+
+
+def patch_masks(masks: np.ndarray) -> Tensor:
+    """Cells (B, 4, D/2, H/2, W/2) uint8 -> occupancies in 0..1 by patch: (B, D/4, H/4, W/4, 4 * 8)."""
+    b, c, d, h, w = masks.shape
+    cells = torch.from_numpy(masks).reshape(b, c, d // 2, 2, h // 2, 2, w // 2, 2)
+    return cells.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(b, d // 2, h // 2, w // 2, c * CELLS).float() / 255
+
+
+def dense_loss(head: DenseHead, tokens: Tensor, masks: Tensor, regions: Tensor) -> Tensor:
+    """Binary cross-entropy on occupancies plus 0.3 times cross-entropy on regions, over all patches.
+
+    Masks (..., 32) are soft targets in 0..1; a lesion is rare, so its cells weigh four times.
+    """
+    mask_logits, region_logits = head(tokens)
+    weights = torch.tensor(MASK_WEIGHTS).repeat_interleave(CELLS)
+    each = F.binary_cross_entropy_with_logits(mask_logits.float(), masks, reduction="none")
+    occupancy = (each * (1 + 3 * masks) * weights).mean() * len(MASKS)
+    place = F.cross_entropy(region_logits.float().flatten(0, -2), regions.flatten().long())
+    return occupancy + 0.3 * place
+
+
+def mirrored(images: np.ndarray, masks: np.ndarray, regions: np.ndarray, flip: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Mirror the images of a batch where `flip` is true, together with every target that has a left and a right."""
+    images, masks, regions = images.copy(), masks.copy(), regions.copy()
+    images[flip], masks[flip], regions[flip] = images[flip][..., ::-1], masks[flip][..., ::-1], regions[flip][..., ::-1]
+    return images, masks, regions
+
+
+def jitter_intensity(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """A little scale, offset and noise on tissue; background stays at -1. (B, ...) -> (B, ...)."""
+    shape = (len(images),) + (1,) * (images.ndim - 1)
+    scale = torch.from_numpy(rng.uniform(0.85, 1.2, shape)).float()
+    offset = torch.from_numpy(rng.normal(0, 0.02, shape)).float()
+    noise = torch.from_numpy(rng.uniform(0, 0.025, shape)).float() * torch.from_numpy(
+        rng.standard_normal(images.shape, dtype=np.float32)
+    )
+    tissue = images > -0.999
+    centre = -0.43  # the brain's median after normalisation
+    changed = (images - centre) * scale + centre + offset + noise
+    return torch.where(tissue, changed, images).clamp(-1, 1)
+
+
+def pick(bank: Bank, index: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, np.ndarray]:
+    """Images (B, D, H, W), patch masks (B, D', H', W', 32), regions (B, D', H', W'), half of them mirrored."""
+    flip = rng.random(len(index)) < 0.5
+    images, masks, regions = mirrored(bank.images[index], bank.masks[index], bank.regions[index], flip)
+    volumes = jitter_intensity(torch.from_numpy(images).float(), rng)
+    return volumes, patch_masks(masks), torch.from_numpy(regions), flip
+
+
+def lesion_scores(whole_logits: Tensor, masks: Tensor) -> dict[str, float]:
+    """Overlap of predicted and true lesion cells, over all patches: Dice at probability one half."""
+    predicted, truth = whole_logits.sigmoid() > 0.5, masks > 0.5
+    overlap = float((predicted & truth).sum())
+    return {"dice": 2 * overlap / max(1.0, float(predicted.sum() + truth.sum()))}

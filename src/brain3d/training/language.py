@@ -1,0 +1,135 @@
+"""Pretraining the embedded model's language model: reports after the sketch of the patient they describe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import Tensor, nn
+from transformers import Gemma3ForCausalLM, Gemma3TextConfig, PreTrainedTokenizerFast
+
+from brain3d.model.loss import report_loss
+from brain3d.training.bank import Bank
+from brain3d.training.cells import CELL_FEATURES, cell_features, describe_truth, draw_index, mirror_cells
+
+SPECIAL = ("<pad>", "<eos>", "<bos>", "<image>")
+FINDING_WORDS = (
+    "left right bilateral both midline hemisphere hemispheres sides frontal parietal temporal occipital insula insular "
+    "deep grey basal ganglia thalamus corpus callosum callosal periventricular cerebellum cerebellar brainstem "
+    "high low mixed bright dark hyperintense hypointense isointense heterogeneous increased reduced similar close "
+    "no not none without absent mild slight moderate severe marked extensive mildly slightly moderately severely "
+    "markedly extensively multiple lesion lesions normal unremarkable"
+).split()
+
+
+def build_tokenizer(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer over `texts`, small enough that common words are one token each."""
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    core.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="<pad>", eos_token="<eos>", bos_token="<bos>", clean_up_tokenization_spaces=False
+    )
+
+
+def finding_weights(tokenizer: PreTrainedTokenizerFast, weight: float) -> Tensor:
+    """A weight for every token of the vocabulary: `weight` for words that carry findings, else 1."""
+    table = torch.ones(len(tokenizer))
+    for token, index in tokenizer.get_vocab().items():
+        if token.replace("Ġ", "").lower() in FINDING_WORDS:
+            table[index] = weight
+    return table
+
+
+def encode_reports(tokenizer: PreTrainedTokenizerFast, reports: list[str], prompt: str) -> tuple[Tensor, Tensor]:
+    """Ids (B, L) of prompt + report + end, right-padded, and labels with -100 on prompt and padding."""
+    start = tokenizer(prompt)["input_ids"]
+    ends = [tokenizer(r, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id] for r in reports]
+    width = len(start) + max(len(e) for e in ends)
+    ids = torch.full((len(ends), width), tokenizer.pad_token_id)
+    labels = torch.full((len(ends), width), -100)
+    for row, end in enumerate(ends):
+        ids[row, : len(start) + len(end)] = torch.tensor(start + end)
+        labels[row, len(start) : len(start) + len(end)] = torch.tensor(end)
+    return ids, labels
+
+
+class Sketch(nn.Module):
+    """Sketches (B, K, F) -> a soft prompt (B, K, d); every box has a place of its own. Used in pretraining only."""
+
+    def __init__(self, boxes: int, hidden: int) -> None:
+        super().__init__()
+        self.content = nn.Linear(CELL_FEATURES, hidden)
+        self.place = nn.Parameter(torch.randn(boxes, hidden) * 0.3)
+
+    def forward(self, cells: Tensor) -> Tensor:
+        return self.content(cells) + self.place
+
+
+class LanguageTask:
+    """Next-token loss on reports, the findings' words weighted, after a noisy sketch."""
+
+    def __init__(
+        self,
+        config: Gemma3TextConfig,
+        tokenizer: PreTrainedTokenizerFast,
+        prompt: str,
+        grid: tuple[int, int, int],
+        train: Bank,
+        held_out: Bank,
+        batch: int,
+        seed: int,
+        finding_weight: float,
+    ) -> None:
+        torch.manual_seed(seed)
+        boxes = grid[0] * grid[1] * grid[2]
+        self.module = nn.ModuleDict({"language": Gemma3ForCausalLM(config), "sketch": Sketch(boxes, config.hidden_size)})
+        self.tokenizer, self.prompt, self.grid = tokenizer, prompt, grid
+        self.train, self.held_out, self.batch, self.seed = train, held_out, batch, seed
+        self.cells, self.held_out_cells = cell_features(train, grid), cell_features(held_out, grid)
+        self.weights = finding_weights(tokenizer, finding_weight)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return [{"params": list(self.module.parameters())}]
+
+    def _loss(self, cells: Tensor, reports: list[str], weighted: bool) -> Tensor:
+        ids, labels = encode_reports(self.tokenizer, reports, self.prompt)
+        language = self.module["language"]
+        prefix = self.module["sketch"](cells)
+        embeds = torch.cat([prefix, language.get_input_embeddings()(ids)], dim=1)
+        logits = language(inputs_embeds=embeds).logits[:, prefix.shape[1] :]
+        return report_loss(logits, labels, self.weights[ids] if weighted else None)
+
+    def _batch(self, bank: Bank, cells: Tensor, index: np.ndarray, flip: np.ndarray, seed: int) -> tuple[Tensor, list[str]]:
+        picked = cells[index].float()
+        picked = torch.where(torch.from_numpy(flip)[:, None, None], mirror_cells(picked, self.grid), picked)
+        reports = [describe_truth(bank, int(i), bool(f), seed + k) for k, (i, f) in enumerate(zip(index, flip, strict=True))]
+        return picked, reports
+
+    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
+        self.module.train()
+        rng = np.random.default_rng([self.seed, step])
+        index, flip = draw_index(rng, len(self.train), self.batch)
+        cells, reports = self._batch(self.train, self.cells, index, flip, int(rng.integers(1 << 40)))
+        noise = torch.from_numpy(rng.standard_normal(cells.shape, dtype=np.float32))
+        return self._loss(cells + 0.03 * noise, reports, weighted=True), {}
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Loss on unseen phantoms: over all words, and with the findings' words weighted."""
+        self.module.eval()
+        index = np.arange(min(200, len(self.held_out)))
+        cells, reports = self._batch(self.held_out, self.held_out_cells, index, index % 2 == 1, 7)
+        return {
+            "loss": float(self._loss(cells, reports, weighted=False)),
+            "weighted": float(self._loss(cells, reports, weighted=True)),
+        }

@@ -1,0 +1,160 @@
+"""Recipes: a YAML file that names a run completely, with `key=value` overrides from the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from brain3d.scans import InputError, VolumeSpec
+
+TASKS = ("slices", "volumes", "language", "grounding", "captioning")
+TRAINABLE = ("projector", "patch_embedding", "lora")
+
+
+@dataclass(frozen=True)
+class Phantoms:
+    train: int
+    train_seed: int
+    held_out: int
+    held_out_seed: int
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of a model that is built from nothing."""
+
+    volume_shape: tuple[int, int, int]
+    spacing_mm: float
+    patch: int
+    depth_patch: int
+    vision_hidden: int
+    vision_layers: int
+    vision_heads: int
+    grid: tuple[int, int, int]
+    grid_reduce: str
+    text_hidden: int
+    text_layers: int
+    text_heads: int
+    vocabulary: int
+    finding_weight: float
+
+    @property
+    def spec(self) -> VolumeSpec:
+        return VolumeSpec(shape=self.volume_shape, spacing_mm=self.spacing_mm)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage. `trainable` names what learns in the alignment stages; the pretraining tasks train all they have."""
+
+    name: str
+    task: str
+    steps: int
+    lr: float
+    batch: int
+    validate_every: int = 500
+    warmup: int = 100
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    precision: str = "float32"
+    compile: bool = False
+    trainable: tuple[str, ...] = ("projector",)
+    temperature: float = 0.07
+    lora_rank: int = 16
+    lora_alpha: int = 32
+
+
+@dataclass(frozen=True)
+class Recipe:
+    name: str
+    seed: int
+    output: str
+    phantoms: Phantoms
+    model: Sizes
+    stages: tuple[Stage, ...] = field(default_factory=tuple)
+    workers: int = 2
+
+
+def _build(kind: type, values: Any, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise InputError(f"{where}: expected keys and values, found {values!r}")
+    names = {f.name: f for f in fields(kind)}
+    unknown = sorted(set(values) - set(names))
+    if unknown:
+        raise InputError(f"{where}: unknown key {unknown[0]!r}; known keys: {', '.join(names)}")
+    converted = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+    try:
+        built = kind(**converted)
+    except TypeError as error:
+        raise InputError(f"{where}: {str(error).split('__init__() ')[-1]}") from error
+    for name in names:
+        _check_number(getattr(built, name), names[name].type, f"{where}.{name}")
+    return built
+
+
+def _check_number(value: Any, kind: Any, where: str) -> None:
+    expected = {"int": int, "float": (int, float), "bool": bool, "str": str}.get(str(kind))
+    if expected is not None and (not isinstance(value, expected) or (kind != "bool" and isinstance(value, bool))):
+        raise InputError(f"{where}: expected {kind}, found {value!r}")
+
+
+def _override(raw: dict[str, Any], assignment: str) -> None:
+    key, sign, text = assignment.partition("=")
+    if not sign or not key:
+        raise InputError(f"{assignment!r}: an override is key=value, such as output=runs/a or stages.slices.steps=10")
+    target: Any = raw
+    parts = key.split(".")
+    for part in parts[:-1]:
+        if isinstance(target, list):
+            target = next((stage for stage in target if stage.get("name") == part), None)
+        else:
+            target = target.get(part)
+        if not isinstance(target, (dict, list)):
+            raise InputError(f"{assignment!r}: the recipe has no {part!r}")
+    if not isinstance(target, dict):
+        raise InputError(f"{assignment!r}: name a stage and one of its keys, such as stages.slices.steps=10")
+    target[parts[-1]] = yaml.safe_load(text)
+
+
+def load_recipe(path: Path, overrides: list[str]) -> Recipe:
+    """Read a recipe and apply overrides such as `output=runs/a` or `stages.slices.steps=10`.
+
+    Raises InputError for a missing file, invalid YAML, unknown keys, unknown tasks and values of the wrong kind.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a recipe file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML; give a recipe file such as recipes/brain3d-mini.yaml") from error
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: a recipe is a set of keys and values")
+    for assignment in overrides:
+        _override(raw, assignment)
+    stages = raw.pop("stages", None)
+    if not isinstance(stages, list) or not stages:
+        raise InputError(f"{path}: the recipe names no stages")
+    raw["phantoms"] = _build(Phantoms, raw.get("phantoms"), f"{path}: phantoms")
+    raw["model"] = _build(Sizes, raw.get("model"), f"{path}: model")
+    raw["stages"] = [_build(Stage, s, f"{path}: stages[{i}]") for i, s in enumerate(stages)]
+    recipe: Recipe = _build(Recipe, raw, str(path))
+    for stage in recipe.stages:
+        _check_stage(stage, path)
+    return recipe
+
+
+def _check_stage(stage: Stage, path: Path) -> None:
+    if stage.task not in TASKS:
+        raise InputError(f"{path}: stage {stage.name!r} has task {stage.task!r}; known: {', '.join(TASKS)}")
+    unknown = sorted(set(stage.trainable) - set(TRAINABLE))
+    if unknown:
+        raise InputError(f"{path}: stage {stage.name!r} trains {unknown[0]!r}; known: {', '.join(TRAINABLE)}")
+    if stage.precision not in ("float32", "bfloat16"):
+        raise InputError(f"{path}: stage {stage.name!r} has precision {stage.precision!r}; float32 or bfloat16")
+    if stage.steps < 1 or stage.batch < 1:
+        raise InputError(f"{path}: stage {stage.name!r} needs steps and batch of at least 1")
+    if stage.task == "grounding" and stage.batch < 2:
+        raise InputError(f"{path}: stage {stage.name!r} has batch 1: a contrastive loss without negatives is zero")

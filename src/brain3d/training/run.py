@@ -1,0 +1,177 @@
+"""Running a recipe: phantoms, then its stages in order, each from the last one's result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from tqdm import tqdm
+from transformers import Gemma3TextConfig, PreTrainedTokenizerFast, SiglipVisionConfig
+
+from brain3d.model.configuration_brain3d import PROMPT, Brain3DConfig
+from brain3d.scans import InputError
+from brain3d.training.bank import Bank, draw_bank, load_bank
+from brain3d.training.loop import Schedule, Task, run_stage
+from brain3d.training.recipe import Recipe, Sizes, Stage, load_recipe
+
+
+def vision_config(sizes: Sizes) -> SiglipVisionConfig:
+    """The 2-D tower's config: a SigLIP without its pooling head, square in the plane of the volume."""
+    return SiglipVisionConfig(
+        hidden_size=sizes.vision_hidden,
+        intermediate_size=4 * sizes.vision_hidden,
+        num_hidden_layers=sizes.vision_layers,
+        num_attention_heads=sizes.vision_heads,
+        image_size=sizes.volume_shape[1],
+        patch_size=sizes.patch,
+        vision_use_head=False,
+    )
+
+
+def text_config(sizes: Sizes, tokenizer: PreTrainedTokenizerFast) -> Gemma3TextConfig:
+    """The language model's config: a small Gemma 3 whose layers all see the whole sequence."""
+    return Gemma3TextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=sizes.text_hidden,
+        intermediate_size=3 * sizes.text_hidden,
+        num_hidden_layers=sizes.text_layers,
+        num_attention_heads=sizes.text_heads,
+        num_key_value_heads=sizes.text_heads,
+        head_dim=sizes.text_hidden // sizes.text_heads,
+        query_pre_attn_scalar=sizes.text_hidden // sizes.text_heads,
+        max_position_embeddings=512,
+        sliding_window=512,
+        layer_types=["full_attention"] * sizes.text_layers,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        initializer_range=0.05,
+    )
+
+
+def composite_config(sizes: Sizes, tokenizer: PreTrainedTokenizerFast) -> Brain3DConfig:
+    return Brain3DConfig(
+        vision_config=vision_config(sizes),
+        text_config=text_config(sizes, tokenizer),
+        volume_shape=sizes.volume_shape,
+        spacing_mm=sizes.spacing_mm,
+        depth_patch_size=sizes.depth_patch,
+        depth_stride=sizes.depth_patch,
+        compression="grid",
+        grid_size=sizes.grid,
+        grid_reduce=sizes.grid_reduce,
+        feature_standardisation=True,
+        evidence_head=True,
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        prompt=PROMPT,
+    )
+
+
+class Run:
+    """A recipe under way: where its files lie and what its stages share."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe, self.folder = recipe, Path(recipe.output)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        phantoms, spec = recipe.phantoms, recipe.model.spec
+        draw_bank(self.folder / "held-out", phantoms.held_out, phantoms.held_out_seed, spec, recipe.workers)
+        draw_bank(self.folder / "bank", phantoms.train, phantoms.train_seed, spec, recipe.workers)
+        self.train: Bank = load_bank(self.folder / "bank", phantoms.train)
+        self.held_out: Bank = load_bank(self.folder / "held-out", phantoms.held_out)
+
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """The tokenizer in `output/tokenizer`, built from the training phantoms' narratives where it is missing."""
+        from brain3d.training.cells import describe_truth
+        from brain3d.training.language import build_tokenizer
+
+        folder = self.folder / "tokenizer"
+        if not (folder / "tokenizer.json").exists():
+            texts = [
+                describe_truth(self.train, i, bool(k % 2), 10 * i + k) for i in range(len(self.train)) for k in range(6)
+            ]
+            build_tokenizer([PROMPT, *texts], self.recipe.model.vocabulary).save_pretrained(folder)
+        return PreTrainedTokenizerFast.from_pretrained(folder)
+
+    def result(self, task: str) -> dict[str, torch.Tensor]:
+        """The final weights of the recipe's stage with this task. InputError where no such stage comes first."""
+        stage = next((s for s in self.recipe.stages if s.task == task), None)
+        weights = self.folder / stage.name / f"weights-{stage.steps}.safetensors" if stage else None
+        if weights is None or not weights.exists():
+            raise InputError(f"the recipe needs a finished stage with task {task!r} before this one")
+        return load_file(weights)
+
+
+def _slices(run: Run, stage: Stage) -> Task:
+    from brain3d.training.tower import SliceTask
+
+    config = vision_config(run.recipe.model)
+    return SliceTask(config, run.train, run.held_out, stage.batch, run.recipe.seed, stage.compile)
+
+
+def _volumes(run: Run, stage: Stage) -> Task:
+    from brain3d.training.adaptation import VolumeTask
+    from brain3d.training.tower import SliceTask
+
+    slices = SliceTask(vision_config(run.recipe.model), run.train, run.held_out, 6, run.recipe.seed, False)
+    slices.module.load_state_dict(run.result("slices"))
+    tower: Any = slices.module["tower"]
+    head: Any = slices.module["head"]
+    config = composite_config(run.recipe.model, run.tokenizer())
+    return VolumeTask(config, tower, head, run.train, run.held_out, stage.batch, run.recipe.seed, stage.compile)
+
+
+def _language(run: Run, stage: Stage) -> Task:
+    from brain3d.training.language import LanguageTask
+
+    sizes, tokenizer = run.recipe.model, run.tokenizer()
+    config = text_config(sizes, tokenizer)
+    return LanguageTask(
+        config, tokenizer, PROMPT, sizes.grid, run.train, run.held_out, stage.batch, run.recipe.seed, sizes.finding_weight
+    )
+
+
+def build_task(run: Run, stage: Stage) -> Task:
+    """The task of a stage, its parts loaded from the stages before it."""
+    if stage.task == "slices":
+        return _slices(run, stage)
+    if stage.task == "volumes":
+        return _volumes(run, stage)
+    if stage.task == "language":
+        return _language(run, stage)
+    from brain3d.training.alignment import build_alignment
+
+    return build_alignment(run, stage)
+
+
+def _schedule(stage: Stage) -> Schedule:
+    return Schedule(
+        steps=stage.steps,
+        lr=stage.lr,
+        warmup=stage.warmup,
+        weight_decay=stage.weight_decay,
+        clip=stage.clip,
+        validate_every=stage.validate_every,
+        precision=stage.precision,
+    )
+
+
+def run_recipe(path: Path, overrides: list[str], only: str | None = None) -> Path:
+    """Run every stage of a recipe (or `only` one) that is not finished yet; returns the finished model's folder.
+
+    Each stage resumes from its own checkpoints. Raises InputError for a recipe that cannot be run.
+    """
+    from brain3d.training.export import export_model
+
+    recipe = load_recipe(path, overrides)
+    run = Run(recipe)
+    for stage in recipe.stages:
+        if only is not None and stage.name != only:
+            continue
+        folder = run.folder / stage.name
+        if (folder / f"weights-{stage.steps}.safetensors").exists():
+            tqdm.write(f"{stage.name}: finished already")
+            continue
+        run_stage(build_task(run, stage), _schedule(stage), folder, stage.name)
+    return export_model(run) if only is None else run.folder
