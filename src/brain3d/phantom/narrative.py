@@ -155,7 +155,6 @@ _DEGREE_ADVERBS = {
 _PLACES = (
     " around {the_lesion}",
     " around {the_lesion}",
-    " around {the_lesion} area",
     " next to {the_lesion}",
     " in the surrounding tissue",
     " in the adjacent tissue",
@@ -198,9 +197,7 @@ _NO_EDEMA = (
     "there is no sign of edema{place}.",
     "{the_lesion} is without surrounding edema.",
     "no swelling of the surrounding tissue is seen.",
-    "there is no swelling{place}.",
     "the surrounding tissue is not swollen.",
-    "no edema surrounds {the_lesion}.",
 )
 _NECROSIS = (
     "there is {degree} necrosis{inside}.",
@@ -232,7 +229,6 @@ _NO_NECROSIS = (
     "{the_lesion} is not necrotic.",
     "no central necrosis is seen.",
     "there is no necrotic change{inside}.",
-    "{the_lesion} is without necrosis.",
 )
 _COMPRESSION = (
     "there is {degree} compression of the ventricles.",
@@ -300,7 +296,6 @@ _HEALTHY_REST = (
 _PLURAL = (
     ("finding is", "findings are"),
     ("the centre of {the_lesion} is", "the centres of {the_lesion} are"),
-    ("{the_lesion} area", "{the_lesion}"),
     ("{the_lesion} is", "{the_lesion} are"),
     ("{the_lesion} shows", "{the_lesion} show"),
     ("{the_lesion} causes", "{the_lesion} cause"),

@@ -24,9 +24,10 @@ class Flag:
 class Scan:
     """What was read from a file, in the file's own axis order.
 
-    `data` is 3-D float32; `affine` (4, 4) takes voxel indices to millimetres towards right, anterior, superior;
-    `axes` names the direction in which each index grows, e.g. "LPS"; `sha256` is the hash of the file's bytes.
-    `side_known` is False where the header does not say which side is left and the caller accepted that.
+    `data` is 3-D float32; `affine` (4, 4) takes voxel indices to millimetres towards right, anterior,
+    superior; `axes` names the direction in which each index grows, e.g. "LPS"; `sha256` is the hash of the
+    file's bytes; `side_known` is False where the header does not say which side is left and the caller
+    accepted that.
     """
 
     data: np.ndarray
@@ -50,8 +51,9 @@ class VolumeSpec:
 class Volume:
     """What the model sees: `data` (1, D, H, W) float32 in [-1, 1], growing superior, anterior, right.
 
-    `affine` takes a (d, h, w) index to the scan's world millimetres (right, anterior, superior); `steps` lists
-    what was done, in order, each with its parameters. The column boundary W / 2 lies on the brain's midline.
+    `affine` takes a (d, h, w) index to the scan's world millimetres (right, anterior, superior); `steps`
+    lists what was done, in order, each with its parameters. The column boundary W / 2 lies on the brain's
+    midline.
     """
 
     data: np.ndarray

@@ -1,0 +1,147 @@
+"""What no model is needed for: a constant report, other patients' reports, the report of the nearest scan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from brain3d.evaluation.score import Answer, Metric, Reference
+from brain3d.evaluation.statistics import Estimate, estimate, resample_counts
+from brain3d.reports.findings import Findings, mirror_findings
+
+SHUFFLES = 20
+MOST_CONSTANTS = 200
+
+
+def contributions(
+    metrics: Sequence[Metric], references: Sequence[Reference], answers: Sequence[Answer | None]
+) -> np.ndarray:
+    """What each case adds to each metric: (cases, metrics, 2)."""
+    rows = [
+        [metric.contribution(reference, answer) for metric in metrics]
+        for reference, answer in zip(references, answers, strict=True)
+    ]
+    return np.array(rows, dtype=np.float64).reshape(len(references), len(metrics), 2)
+
+
+def constant_pool(findings: Sequence[Findings], seed: int = 0) -> list[Findings]:
+    """The distinct findings among reference reports, at most 200 of them, drawn by `seed`."""
+    distinct = list(dict.fromkeys(findings))
+    if len(distinct) <= MOST_CONSTANTS:
+        return distinct
+    chosen = np.random.default_rng(seed).choice(len(distinct), MOST_CONSTANTS, replace=False)
+    return [distinct[index] for index in sorted(chosen)]
+
+
+def shuffled_answers(answers: Sequence[Answer | None], seed: int) -> list[Answer | None]:
+    """The answers permuted between patients; the mirror images' reports by a permutation of their own."""
+    rng = np.random.default_rng(seed)
+    first, second = rng.permutation(len(answers)), rng.permutation(len(answers))
+    pairs = ((answers[i], answers[j]) for i, j in zip(first, second, strict=True))
+    return [Answer(a.findings, b.mirrored) if a is not None and b is not None else None for a, b in pairs]
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Scans with reports to look up: `features` (n, d), each with its report (as findings) and owner."""
+
+    features: np.ndarray
+    reports: list[Findings]
+    owners: list[str]
+
+
+def shelve(ids: Sequence[str], scans: np.ndarray, mirrors: np.ndarray, reports: Sequence[Findings]) -> Shelf:
+    """Scans with their reports and mirror images with mirrored reports; `scans` and `mirrors` are (n, d)."""
+    mirrored = [mirror_findings(item) for item in reports]
+    return Shelf(np.concatenate([scans, mirrors]), [*reports, *mirrored], [*ids, *ids])
+
+
+def nearest_reports(queries: np.ndarray, ids: Sequence[str], shelf: Shelf) -> list[Findings]:
+    """For each row of `queries` the report of the most similar scan (cosine) of another owner.
+
+    Raises ValueError where the shelf holds no other owner's scan.
+    """
+    centre = shelf.features.mean(axis=0)
+
+    def unit(rows: np.ndarray) -> np.ndarray:
+        away = rows - centre
+        return away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-12)
+
+    likeness = unit(queries) @ unit(shelf.features).T
+    likeness[np.array(ids)[:, None] == np.array(shelf.owners)[None, :]] = -np.inf
+    if not np.isfinite(likeness).any(axis=1).all():
+        raise ValueError("no scan of another subject to compare with")
+    return [shelf.reports[row] for row in likeness.argmax(axis=1)]
+
+
+@dataclass(frozen=True)
+class Systems:
+    """What every case adds to every metric (cases, metrics, 2), for the model and for each baseline.
+
+    `constants` has one more axis in front, the pool of constant reports; `nearest` is None where no scan can
+    be compared with another.
+    """
+
+    model: np.ndarray
+    shuffled: np.ndarray
+    constants: np.ndarray
+    nearest: np.ndarray | None
+
+
+def compare(
+    metrics: Sequence[Metric],
+    references: Sequence[Reference],
+    answers: Sequence[Answer | None],
+    constants: Sequence[Findings],
+    neighbours: Sequence[Answer | None] | None,
+    *,
+    seed: int = 0,
+) -> Systems:
+    """Score the model's answers and the baselines' on the same references."""
+    shuffles = [
+        contributions(metrics, references, shuffled_answers(answers, seed + index))
+        for index in range(SHUFFLES)
+    ]
+    pool = [contributions(metrics, references, [Answer(item, item)] * len(references)) for item in constants]
+    nearest = None if neighbours is None else contributions(metrics, references, neighbours)
+    return Systems(
+        contributions(metrics, references, answers), np.mean(shuffles, axis=0), np.stack(pool), nearest
+    )
+
+
+def best_constant(pool: np.ndarray) -> np.ndarray:
+    """Of (constants, cases, 2), the (cases, 2) of the constant with the highest ratio on these very cases."""
+    sums = pool.sum(axis=1)
+    ratios = np.divide(sums[:, 0], sums[:, 1], out=np.zeros(len(sums)), where=sums[:, 1] > 0)
+    return pool[int(ratios.argmax())]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric on one group of cases, beside the baselines on the same cases."""
+
+    name: str
+    title: str
+    model: Estimate
+    constant: Estimate | None
+    shuffled: Estimate | None
+    nearest: Estimate | None
+
+
+def rows(systems: Systems, metrics: Sequence[Metric], members: np.ndarray, *, seed: int = 0) -> list[Row]:
+    """One row for each metric that has something to count among the cases `members` (indices)."""
+    if not len(members):
+        return []
+    counts = resample_counts(len(members), seed=seed)
+    found = []
+    for index, metric in enumerate(metrics):
+        model = estimate(systems.model[members, index], counts)
+        if model is None:
+            continue
+        constant = estimate(best_constant(systems.constants[:, members, index]), counts)
+        shuffled = estimate(systems.shuffled[members, index], counts)
+        nearest = None if systems.nearest is None else estimate(systems.nearest[members, index], counts)
+        found.append(Row(metric.name, metric.title, model, constant, shuffled, nearest))
+    return found

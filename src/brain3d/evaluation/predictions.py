@@ -1,0 +1,198 @@
+"""Generating the reports to be scored, for each scan and its mirror image; a run can be interrupted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from brain3d.cohort import Study
+from brain3d.evaluation.grounded import Grounding, ground, read_mask
+from brain3d.evaluation.score import Answer
+from brain3d.reports import Report, parse_findings
+from brain3d.scans import InputError, Scan, prepare, read_scan
+
+FEATURES = 128
+# What a bad scan or a model that chokes on it can raise. Anything else is a bug and ends the run.
+CASE_ERRORS = (InputError, OSError, ValueError, RuntimeError)
+
+
+class ReportWriter(Protocol):
+    """What evaluation asks of a reader."""
+
+    def reports(self, scans: Sequence[Any], *, batch_size: int, mirror_check: bool) -> list[Report]:
+        """The reports of many scans, in their order."""
+
+    def visual_tokens(self, scan: Any) -> np.ndarray:
+        """What the language model is given: (K, d) float32."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What came out for one study. `failure` is the reason where nothing did.
+
+    `features` is a random projection of the scan's visual tokens, by which neighbours are found.
+    """
+
+    id: str
+    text: str = ""
+    mirrored_text: str = ""
+    flags: tuple[str, ...] = ()
+    mirrored_flags: tuple[str, ...] = ()
+    features: tuple[float, ...] = ()
+    mirrored_features: tuple[float, ...] = ()
+    grounding: Grounding | None = None
+    failure: str | None = None
+
+    def answer(self) -> Answer | None:
+        """What the two texts say; None for a failed case."""
+        if self.failure is not None:
+            return None
+        return Answer(parse_findings(self.text), parse_findings(self.mirrored_text))
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Prediction:
+        """The inverse of `dataclasses.asdict` after a trip through JSON."""
+        grounding = values["grounding"]
+        tuples = ("flags", "mirrored_flags", "features", "mirrored_features")
+        plain = {**values, **{name: tuple(values[name]) for name in tuples}}
+        return cls(**{**plain, "grounding": None if grounding is None else Grounding(**grounding)})
+
+
+def mirrored_scan(scan: Scan) -> Scan:
+    """The scan of the mirrored patient: its data reversed along the file's own left-right axis."""
+    axis = next(index for index, letter in enumerate(scan.axes) if letter in "LR")
+    data = np.ascontiguousarray(np.flip(scan.data, axis))
+    return replace(scan, data=data, sha256=hashlib.sha256(data.tobytes()).hexdigest())
+
+
+def project(tokens: np.ndarray) -> tuple[float, ...]:
+    """Visual tokens (K, d) as a short vector that roughly keeps distances: a fixed random projection."""
+    flat = tokens.astype(np.float32).ravel()
+    matrix = np.random.default_rng(0).standard_normal((flat.size, FEATURES), dtype=np.float32)
+    values = flat @ matrix / np.sqrt(flat.size)
+    return tuple(round(float(value), 5) for value in values)
+
+
+class PredictionFile:
+    """Predictions on disk, one JSON line each, appended whole; a first line says what made them.
+
+    Opening a file that another model or other settings made is an InputError. A line cut short by an
+    interruption is dropped.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+        self.path = path
+        self.done: dict[str, Prediction] = {}
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        whole = [line for line in lines if line.endswith(b"\n")]
+        if whole and json.loads(whole[0]) != settings:
+            raise InputError(f"{path.name}: made by another model or with other settings; give a new folder")
+        for line in whole[1:]:
+            prediction = Prediction.from_dict(json.loads(line))
+            self.done[prediction.id] = prediction
+        if whole != lines:
+            with path.open("r+b") as file:
+                file.truncate(sum(map(len, whole)))
+        if not whole:
+            self._write(settings)
+
+    def append(self, prediction: Prediction) -> None:
+        """Add a prediction; it is on disk when this returns."""
+        self._write(asdict(prediction))
+        self.done[prediction.id] = prediction
+
+    def _write(self, values: dict[str, Any]) -> None:
+        with self.path.open("ab") as file:
+            file.write(json.dumps(values, ensure_ascii=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    study: Study
+    scan: Scan
+    mirrored: Scan
+    grounding: Grounding | None
+
+
+def _reason(study: Study, error: Exception) -> str:
+    """The error in one line without the file's path or name."""
+    line = " ".join(str(error).split()) or type(error).__name__
+    for path in (study.image, study.mask):
+        if path is not None:
+            line = line.replace(str(path), "the file").replace(path.name, "the file")
+    return line
+
+
+def _load(study: Study) -> _Loaded:
+    scan = read_scan(study.image)
+    grounding = None
+    if study.mask is not None and study.truth is None:
+        grounding = ground(scan, read_mask(study.mask, scan), prepare(scan))
+    return _Loaded(study, scan, mirrored_scan(scan), grounding)
+
+
+def _written(item: _Loaded, report: Report, mirrored: Report, reader: ReportWriter) -> Prediction:
+    return Prediction(
+        id=item.study.id,
+        text=report.text,
+        mirrored_text=mirrored.text,
+        flags=tuple(flag.code for flag in report.flags),
+        mirrored_flags=tuple(flag.code for flag in mirrored.flags),
+        features=project(reader.visual_tokens(item.scan)),
+        mirrored_features=project(reader.visual_tokens(item.mirrored)),
+        grounding=item.grounding,
+    )
+
+
+def _read_batch(items: list[_Loaded], reader: ReportWriter, mirror_check: bool) -> list[Prediction]:
+    """The predictions of a batch; where it fails as a whole, of each study alone."""
+    scans = [scan for item in items for scan in (item.scan, item.mirrored)]
+    try:
+        reports = reader.reports(scans, batch_size=len(scans), mirror_check=mirror_check)
+        pairs = zip(items, reports[::2], reports[1::2], strict=True)
+        return [_written(item, report, mirrored, reader) for item, report, mirrored in pairs]
+    except CASE_ERRORS as error:
+        if len(items) == 1:
+            return [Prediction(items[0].study.id, failure=_reason(items[0].study, error))]
+    return [prediction for item in items for prediction in _read_batch([item], reader, mirror_check)]
+
+
+def _batches(studies: Iterable[Study], size: int) -> Iterator[list[Study]]:
+    pending = iter(studies)
+    while batch := list(islice(pending, size)):
+        yield batch
+
+
+def predict(
+    studies: Sequence[Study],
+    reader: ReportWriter,
+    file: PredictionFile,
+    *,
+    batch_size: int,
+    mirror_check: bool,
+) -> list[Prediction]:
+    """Read every study that `file` does not hold yet, and return the predictions in the studies' order."""
+    missing = [study for study in studies if study.id not in file.done]
+    with tqdm(total=len(studies), initial=len(studies) - len(missing), desc="reading", unit="scan") as bar:
+        for batch in _batches(missing, max(1, batch_size // 2)):
+            loaded = []
+            for study in batch:
+                try:
+                    loaded.append(_load(study))
+                except CASE_ERRORS as error:
+                    file.append(Prediction(study.id, failure=_reason(study, error)))
+            for prediction in _read_batch(loaded, reader, mirror_check) if loaded else []:
+                file.append(prediction)
+            bar.update(len(batch))
+    return [file.done[study.id] for study in studies]

@@ -1,0 +1,122 @@
+"""What is true of each study, and the groups of studies that are scored together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from brain3d.cohort import Study
+from brain3d.evaluation.grounded import Grounding
+from brain3d.evaluation.score import OWED_SHARE, Reference, accepted_sides, overall_side
+from brain3d.phantom.truth import Truth
+from brain3d.reports import parse_findings
+from brain3d.reports.findings import REGIONS, Findings, Lesion
+from brain3d.scans import InputError
+
+TARGET_ML = 1.0
+TARGET_CONTRAST = 1.5
+CONTRAST_EDGES = (0.0, 0.5, 1.0, 1.5, 2.5, 4.0, np.inf)
+VOLUME_EDGES_ML = (0.0, 1.0, 5.0, 20.0, 60.0, np.inf)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a study brings along to be judged by: at least one of the three is there."""
+
+    truth: Truth | None
+    report: str | None
+    grounding: Grounding | None = None
+
+
+def load_truth(path: Path) -> Truth:
+    """Read a phantom's truth; InputError where the file does not hold one."""
+    try:
+        return Truth.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path.name}: not a phantom's truth ({error})") from error
+
+
+def load_source(study: Study) -> Source:
+    """The study's truth and report. The mask is measured later, beside the scan."""
+    if study.truth is None and study.report is None and study.mask is None:
+        raise InputError(f"study {study.id} has neither a truth, a report nor a mask to score against")
+    truth = None if study.truth is None else load_truth(study.truth)
+    report = None if study.report is None else study.report.read_text(encoding="utf-8")
+    return Source(truth, report)
+
+
+def reference_of(source: Source) -> Reference:
+    """The reference for scoring: a phantom's truth, else the mask for the side, the report for the rest."""
+    if source.truth is not None:
+        return Reference(source.truth.findings(), accepted_sides(source.truth))
+    written = None if source.report is None else parse_findings(source.report)
+    if source.grounding is not None:
+        return _grounded(source.grounding, written)
+    if (
+        written is None
+    ):  # only a mask, and the scan could not be read: a failed case, wrong wherever it counts
+        return Reference(Findings(normal=False))
+    side = overall_side(written)
+    return Reference(written, frozenset() if side == "unknown" else frozenset({side}))
+
+
+def _grounded(grounding: Grounding, written: Findings | None) -> Reference:
+    if grounding.volume_ml == 0:
+        return Reference(Findings(normal=True))
+    sides = frozenset({grounding.side})
+    if written is None or not written.lesions:
+        owed = tuple(name for name in REGIONS if grounding.shares[name] >= OWED_SHARE)
+        written = Findings(normal=False, lesions=(Lesion(side=grounding.side, regions=owed),))
+    return Reference(written, sides, grounding.shares)
+
+
+def in_target(truth: Truth | None) -> bool:
+    """Healthy phantoms, and lesions large and conspicuous enough that they ought to be read right."""
+    if truth is None:
+        return False
+    conspicuous = truth.contrast_to_noise is not None and truth.contrast_to_noise >= TARGET_CONTRAST
+    return truth.normal or (conspicuous and truth.volume_ml >= TARGET_ML)
+
+
+def groups(sources: Sequence[Source]) -> dict[str, np.ndarray]:
+    """Named groups of cases, as indices; groups that would be empty or repeat "all cases" are left out."""
+    truths = [source.truth for source in sources]
+    everything = np.arange(len(sources))
+    target = np.array([in_target(truth) for truth in truths], dtype=bool)
+    skull = np.array([truth is not None and truth.skull for truth in truths], dtype=bool)
+    named = {
+        f"target phantoms (healthy, or >= {TARGET_ML:g} mL, contrast >= {TARGET_CONTRAST:g})": target,
+        "target phantoms without skull": target & ~skull,
+        "phantoms with skull": skull,
+    }
+    chosen = {name: everything[mask] for name, mask in named.items() if 0 < mask.sum() < len(sources)}
+    return {"all cases": everything, **chosen}
+
+
+def _label(low: float, high: float, unit: str) -> str:
+    return f">= {low:g}{unit}" if np.isinf(high) else f"{low:g}-{high:g}{unit}"
+
+
+def curve_bins(sources: Sequence[Source]) -> list[tuple[str, np.ndarray]]:
+    """Phantoms with a lesion, by contrast-to-noise and by volume: (label, indices), empty bins left out."""
+    ill = [
+        (index, source.truth.contrast_to_noise or 0.0, source.truth.volume_ml)
+        for index, source in enumerate(sources)
+        if source.truth is not None and not source.truth.normal
+    ]
+    if not ill:
+        return []
+    indices, contrast, volume = (np.array(column) for column in zip(*ill, strict=True))
+    bins = []
+    for c_low, c_high in pairwise(CONTRAST_EDGES):
+        for v_low, v_high in pairwise(VOLUME_EDGES_ML):
+            inside = (contrast >= c_low) & (contrast < c_high) & (volume >= v_low) & (volume < v_high)
+            if inside.any():
+                label = f"contrast {_label(c_low, c_high, '')}, {_label(v_low, v_high, ' mL')}"
+                bins.append((label, indices[inside]))
+    return bins

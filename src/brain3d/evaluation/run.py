@@ -1,0 +1,197 @@
+"""The evaluation of a model on a manifest of studies: predictions, scores, tables."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brain3d.cohort import Study, read_manifest
+from brain3d.evaluation.baselines import (
+    Row,
+    Shelf,
+    Systems,
+    compare,
+    constant_pool,
+    nearest_reports,
+    rows,
+    shelve,
+)
+from brain3d.evaluation.predictions import (
+    Prediction,
+    PredictionFile,
+    ReportWriter,
+    mirrored_scan,
+    predict,
+    project,
+)
+from brain3d.evaluation.references import (
+    Source,
+    curve_bins,
+    groups,
+    load_source,
+    reference_of,
+)
+from brain3d.evaluation.score import CURVE_METRICS, METRICS, Answer, Metric, Reference
+from brain3d.evaluation.table import curve_table, group_table
+from brain3d.scans import InputError, read_scan
+
+ALL_METRICS: tuple[Metric, ...] = (*METRICS, *CURVE_METRICS)
+SCORES_VERSION = "1.0"
+
+
+def evaluate(
+    manifest: Path,
+    model: str = "brain3d-mini",
+    output: Path | None = None,
+    *,
+    device: str = "auto",
+    limit: int | None = None,
+    batch_size: int = 8,
+    mirror_check: bool = True,
+    neighbours: Path | None = None,
+) -> dict[str, Any]:
+    """Generate a report for every scan of `manifest` and for its mirror image, and score them.
+
+    `output` keeps predictions.jsonl (an interrupted run continues from it), scores.json and table.md; without
+    it nothing is kept. `neighbours` is a manifest of training studies whose reports the nearest-report
+    baseline copies; without it, it copies the reports of the other evaluated studies. Returns the content of
+    scores.json, with the table under "table". Raises InputError for a manifest that cannot be scored.
+    """
+    from brain3d.reading import load
+
+    studies = read_manifest(manifest)[:limit]
+    if not studies:
+        raise InputError(f"{manifest.name}: no studies to evaluate")
+    sources = [load_source(study) for study in studies]
+    reader = load(model, device=device)
+    settings = {"model": reader.identity(), "mirror_check": mirror_check}
+    with nullcontext(output) if output else tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        file = PredictionFile(place / "predictions.jsonl", settings)
+        predictions = predict(studies, reader, file, batch_size=batch_size, mirror_check=mirror_check)
+        shelf = None if neighbours is None else _training_shelf(read_manifest(neighbours), reader)
+        result = score(sources, predictions, shelf=shelf)
+        result = {"schema_version": SCORES_VERSION, **settings, **result}
+        if output is not None:
+            _write(place, result)
+    return result
+
+
+def score(
+    sources: Sequence[Source], predictions: Sequence[Prediction], *, shelf: Shelf | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """Score predictions against what is true of their studies: plain JSON values, and the table as text."""
+    sources = [
+        replace(source, grounding=prediction.grounding)
+        for source, prediction in zip(sources, predictions, strict=True)
+    ]
+    references = [reference_of(source) for source in sources]
+    answers = [prediction.answer() for prediction in predictions]
+    systems = compare(
+        ALL_METRICS,
+        references,
+        answers,
+        constant_pool([reference.findings for reference in references], seed),
+        _neighbours(references, predictions, shelf),
+        seed=seed,
+    )
+    named = {name: _rows(systems, METRICS, members, seed) for name, members in groups(sources).items()}
+    curve = [(name, _rows(systems, CURVE_METRICS, members, seed)) for name, members in curve_bins(sources)]
+    failed = [{"id": item.id, "reason": item.failure} for item in predictions if item.failure is not None]
+    flags = Counter(code for item in predictions for code in item.flags)
+    return {
+        "cases": len(predictions),
+        "failed": failed,
+        "flags": dict(sorted(flags.items())),
+        "groups": {name: [_plain(row) for row in found] for name, found in named.items()},
+        "curve": [{"lesions": name, "metrics": [_plain(row) for row in found]} for name, found in curve],
+        "table": _table(named, curve, len(predictions), failed, flags),
+    }
+
+
+def _rows(systems: Systems, metrics: Sequence[Metric], members: np.ndarray, seed: int) -> list[Row]:
+    columns = [ALL_METRICS.index(metric) for metric in metrics]
+    chosen = Systems(
+        systems.model[:, columns],
+        systems.shuffled[:, columns],
+        systems.constants[:, :, columns],
+        None if systems.nearest is None else systems.nearest[:, columns],
+    )
+    return rows(chosen, metrics, members, seed=seed)
+
+
+def _neighbours(
+    references: Sequence[Reference], predictions: Sequence[Prediction], shelf: Shelf | None
+) -> list[Answer | None] | None:
+    """The nearest report for each case; None where there is no other scan to be near to."""
+    read = [index for index, item in enumerate(predictions) if item.failure is None]
+    if not read or (shelf is None and len(read) < 2):
+        return None
+    ids = [predictions[index].id for index in read]
+    scans = np.array([predictions[index].features for index in read])
+    mirrors = np.array([predictions[index].mirrored_features for index in read])
+    if shelf is None:
+        shelf = shelve(ids, scans, mirrors, [references[index].findings for index in read])
+    found = zip(nearest_reports(scans, ids, shelf), nearest_reports(mirrors, ids, shelf), strict=True)
+    answers: list[Answer | None] = [None] * len(predictions)
+    for index, (first, second) in zip(read, found, strict=True):
+        answers[index] = Answer(first, second)
+    return answers
+
+
+def _training_shelf(studies: Sequence[Study], reader: ReportWriter) -> Shelf:
+    ids, scans, mirrors, reports = [], [], [], []
+    for study in studies:
+        scan = read_scan(study.image)
+        ids.append(study.id)
+        scans.append(project(reader.visual_tokens(scan)))
+        mirrors.append(project(reader.visual_tokens(mirrored_scan(scan))))
+        reports.append(reference_of(load_source(study)).findings)
+    return shelve(ids, np.array(scans), np.array(mirrors), reports)
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    def values(item: Any) -> dict[str, Any] | None:
+        return None if item is None else item.to_dict()
+
+    baselines = {name: values(getattr(row, name)) for name in ("constant", "shuffled", "nearest")}
+    return {"name": row.name, "title": row.title, **row.model.to_dict(), **baselines}
+
+
+def _table(
+    named: dict[str, list[Row]],
+    curve: list[tuple[str, list[Row]]],
+    cases: int,
+    failed: list[dict[str, Any]],
+    flags: Counter[str],
+) -> str:
+    parts = [group_table(name, found) for name, found in named.items()]
+    if curve:
+        parts.append(curve_table(curve))
+    parts.append(f"{cases} cases, {len(failed)} failed (counted as wrong).")
+    parts.extend(f"failed: {item['id']}: {item['reason']}" for item in failed)
+    if flags:
+        parts.append("flags raised: " + ", ".join(f"{code} {count}" for code, count in sorted(flags.items())))
+    return "\n\n".join(parts) + "\n"
+
+
+def _write(folder: Path, result: dict[str, Any]) -> None:
+    """Write scores.json and table.md, each whole or not at all."""
+    content = {key: value for key, value in result.items() if key != "table"}
+    files = {
+        "scores.json": json.dumps(content, indent=2, allow_nan=False) + "\n",
+        "table.md": result["table"],
+    }
+    for name, text in files.items():
+        partial = folder / f"{name}.partial"
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(folder / name)

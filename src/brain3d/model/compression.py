@@ -1,0 +1,104 @@
+"""From thousands of tower tokens to the few that the language model is given."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from brain3d.model.configuration_brain3d import Brain3DConfig
+
+
+class GridCompression(nn.Module):
+    """Pools boxes of the token grid: each visual token is one place in the head.
+
+    With an even number of boxes across, no box reaches over the midline: a token is left or right, not both.
+    "mean_max" sets the box's maximum beside its mean, so that a small bright lesion is not averaged away.
+    """
+
+    def __init__(
+        self, token_grid: tuple[int, int, int], grid_size: tuple[int, int, int], reduce: str
+    ) -> None:
+        super().__init__()
+        self.token_grid = token_grid
+        self.grid_size = grid_size
+        self.with_maximum = reduce == "mean_max"
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(B, D' * H' * W', h) -> (B, gd * gh * gw, h), or 2h: means, then maxima."""
+        grid = tokens.transpose(1, 2).unflatten(2, self.token_grid)
+        pooled = nn.functional.adaptive_avg_pool3d(grid, self.grid_size)
+        if self.with_maximum:
+            pooled = torch.cat([pooled, nn.functional.adaptive_max_pool3d(grid, self.grid_size)], dim=1)
+        return pooled.flatten(2).transpose(1, 2)
+
+
+class SequenceCompression(nn.Module):
+    """The published system's compression: adaptive average pooling over flattened tokens (arXiv 2602.22098).
+
+    A token covers a run of whole axial slices, left and right together; kept for comparison.
+    """
+
+    def __init__(self, num_tokens: int) -> None:
+        super().__init__()
+        self.num_tokens = num_tokens
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(B, N, h) -> (B, K, h)."""
+        return nn.functional.adaptive_avg_pool1d(tokens.transpose(1, 2), self.num_tokens).transpose(1, 2)
+
+
+class PerceiverLayer(nn.Module):
+    """Queries attend to the tokens, then pass through an MLP; both residual, norms first."""
+
+    def __init__(self, hidden_size: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query_norm = nn.LayerNorm(hidden_size)
+        self.query = nn.Linear(hidden_size, hidden_size)
+        self.key_value = nn.Linear(hidden_size, 2 * hidden_size)
+        self.output = nn.Linear(hidden_size, hidden_size)
+        self.mlp_norm = nn.LayerNorm(hidden_size)
+        self.expand = nn.Linear(hidden_size, 2 * hidden_size)
+        self.contract = nn.Linear(2 * hidden_size, hidden_size)
+
+    def forward(self, queries: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """(B, K, h) and (B, N, h) -> (B, K, h)."""
+        key, value = self.key_value(tokens).chunk(2, dim=-1)
+        attended = nn.functional.scaled_dot_product_attention(
+            self._split(self.query(self.query_norm(queries))), self._split(key), self._split(value)
+        )
+        queries = queries + self.output(attended.transpose(1, 2).flatten(2))
+        return queries + self.contract(nn.functional.gelu(self.expand(self.mlp_norm(queries))))
+
+    def _split(self, states: torch.Tensor) -> torch.Tensor:
+        return states.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+class PerceiverCompression(nn.Module):
+    """Learned queries with cross-attention, in the manner of the Perceiver (arXiv 2103.03206)."""
+
+    def __init__(self, hidden_size: int, num_tokens: int, layers: int, heads: int) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(num_tokens, hidden_size) * hidden_size**-0.5)
+        self.token_norm = nn.LayerNorm(hidden_size)
+        self.layers = nn.ModuleList([PerceiverLayer(hidden_size, heads) for _ in range(layers)])
+        self.norm = nn.LayerNorm(hidden_size)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(B, N, h) -> (B, K, h)."""
+        tokens = self.token_norm(tokens)
+        queries = self.queries.expand(tokens.shape[0], -1, -1)
+        for layer in self.layers:
+            queries = layer(queries, tokens)
+        return self.norm(queries)
+
+
+def build_compression(config: Brain3DConfig) -> nn.Module:
+    """The module that `config.compression` names: (B, N, h) -> (B, K, `config.compressed_size`)."""
+    hidden, count = config.vision_config.hidden_size, config.num_visual_tokens
+    assert count is not None
+    if config.compression == "grid":
+        return GridCompression(config.token_grid, config.grid_size, config.grid_reduce)
+    if config.compression == "sequence":
+        return SequenceCompression(count)
+    return PerceiverCompression(hidden, count, config.perceiver_layers, config.perceiver_heads)

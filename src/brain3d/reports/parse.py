@@ -1,0 +1,209 @@
+"""Reading findings out of a report.
+
+A lesion's side and regions come from the statement of the lesion alone. A sentence on edema, necrosis,
+ventricular compression or midline shift may name a side and regions too: the sign's, which are not read.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from brain3d.reports import lexicon
+from brain3d.reports.clauses import clauses, sentences
+from brain3d.reports.findings import REGIONS, Findings, Lesion
+from brain3d.reports.signs import read_signs, stronger
+
+_SIGN_NAMES = tuple(lexicon.SIGNS)
+_ATTRIBUTE = re.compile(r"\b(?:necrotic|o?edematous|enhancing|non-?enhancing)(?=(?: [\w-]+){0,2} )")
+_DENIED_BEFORE = re.compile(
+    r"\b(?:no|without|nor|neither|never|absence of|free of|lacks?|negative for|devoid of|rather than"
+    r"|not (?:show|demonstrate|reveal|contain|have))\b(?! (?:doubt|change|more than))"
+    r"(?: (?!(?:around|in|within|inside|next|near|beside|surround\w*|adjacent|is|are"
+    r"|seen|causes?|by|from|to)\b)[\w,/-]+){0,7} $"
+)
+_DENIED_AFTER = re.compile(
+    r"^[^,;]*?\b(?:is|are|was|were|be)(?: not|n't) (?:\w+ )?(?:seen|visible|present|identified|detected|found"
+    r"|observed|evident|demonstrated|noted|shown|appreciated)\b|^[^,;]*?\b(?:is|are) absent\b"
+)
+_CUT = re.compile(
+    r",|\b(?:with|without|and|but|causing|causes?|producing|which|showing|shows?|surrounded|accompanied|plus"
+    r"|has|have|is|are|exhibits?|demonstrates?|resulting)\b"
+)
+_VERB_SIGN = re.compile(
+    r"^(?:compress(?:es|ing)?|effac(?:es|ing)|deforms?|deforming|displac(?:es|ing)|distorts?)$"
+)
+
+
+@dataclass
+class _Reading:
+    """What has been read so far; `topic` is what the last clause was about, and a bare clause goes on."""
+
+    lesions: list[Lesion] = field(default_factory=list)
+    topic: str = ""
+    normal: bool = False
+    sign_seen: bool = False
+    side_withheld: bool = False
+
+    def findings(self) -> Findings:
+        if not self.lesions:
+            return Findings(normal=self.normal and not self.sign_seen)
+        if self.side_withheld:
+            return Findings(False, tuple(replace(lesion, side="unknown") for lesion in self.lesions))
+        return Findings(False, tuple(self.lesions))
+
+
+def _side(text: str) -> str:
+    text = lexicon.NOT_A_SIDE.sub(" ", text)
+    named = {match.group(1) for match in lexicon.LATERAL.finditer(text)}
+    if lexicon.BILATERAL.search(text) or len(named) == 2:
+        return "bilateral"
+    if named:
+        return named.pop()
+    return "midline" if lexicon.MIDLINE.search(text) else "unknown"
+
+
+def _regions(text: str) -> tuple[str, ...]:
+    return tuple(name for name in REGIONS if lexicon.REGION_PATTERNS[name].search(text))
+
+
+def _signal(text: str) -> str:
+    found = {name for name, pattern in lexicon.SIGNAL_PATTERNS.items() if pattern.search(text)}
+    if lexicon.SIGNAL_NOUN.search(text):
+        found |= {name for name, pattern in lexicon.SIGNAL_ADJECTIVES.items() if pattern.search(text)}
+    if len(found) > 1 or "mixed" in found:
+        return "mixed"
+    return found.pop() if found else "unknown"
+
+
+def _topic_spans(clause: str) -> list[tuple[int, int, str]]:
+    """Where the clause names a topic, in order; a lesion's attribute ("a necrotic mass") is none."""
+    spans = [(m.start(), m.end(), "lesion") for m in lexicon.LESION.finditer(clause)]
+    for sign, pattern in lexicon.SIGNS.items():
+        for match in pattern.finditer(clause):
+            attribute = _ATTRIBUTE.match(clause, match.start())
+            if attribute and lexicon.LESION.match(clause, match.end() + 1):
+                continue
+            spans.append((match.start(), match.end(), sign))
+    spans += [(m.start(), m.end(), "other") for m in lexicon.OTHER_TOPIC.finditer(clause)]
+    return sorted(spans)
+
+
+def _lesion_part(clause: str, spans: list[tuple[int, int, str]]) -> str:
+    """The part of a lesion's statement that is about the lesion, before it turns to a sign."""
+    sign = next((span for span in spans if span[2] != "lesion"), None)
+    if sign is None:
+        return clause
+    part = clause[: sign[0]]
+    if not _VERB_SIGN.match(clause[sign[0] : sign[1]]):
+        cuts = list(_CUT.finditer(part))
+        part = part[: cuts[-1].start()] if cuts else part
+    located = _regions(part) or _side(part) != "unknown"
+    # "A lesion with marked edema is seen in the left frontal lobe": its place comes after the sign.
+    return clause if sign[2] in ("edema", "necrosis") and not located else part
+
+
+def _denied(clause: str) -> bool:
+    """Whether every lesion that the clause names is denied."""
+    clause = lexicon.NO_CHANGE.sub(" ", clause)
+    return all(
+        _DENIED_BEFORE.search(clause[: match.start()]) or _DENIED_AFTER.match(clause[match.end() :])
+        for match in lexicon.LESION.finditer(clause)
+    )
+
+
+def _is_new(clause: str) -> bool:
+    return any(lexicon.INDEFINITE.search(clause[: m.start()]) for m in lexicon.LESION.finditer(clause))
+
+
+def _described(text: str) -> Lesion:
+    text = lexicon.SPARED.sub(" ", text)
+    return Lesion(side=_side(text), regions=_regions(text), signal=_signal(text))
+
+
+def _both(one: str, other: str, mixture: str) -> str:
+    if "unknown" in (one, other):
+        return other if one == "unknown" else one
+    return one if one == other else mixture
+
+
+def _merged(lesion: Lesion, more: Lesion) -> Lesion:
+    """One lesion from two statements about it; a midline named beside a side does not change the side."""
+    sides = {lesion.side, more.side} - {"unknown"}
+    side = _both(lesion.side, more.side, "bilateral")
+    if "midline" in sides and len(sides) == 2:
+        side = (sides - {"midline"}).pop()
+    regions = tuple(name for name in REGIONS if name in lesion.regions or name in more.regions)
+    return replace(lesion, side=side, regions=regions, signal=_both(lesion.signal, more.signal, "mixed"))
+
+
+def _place(lesion: Lesion) -> tuple[str, tuple[str, ...]]:
+    return lesion.side, lesion.regions
+
+
+def _located(lesion: Lesion) -> bool:
+    return _place(lesion) != ("unknown", ())
+
+
+def _state_lesion(reading: _Reading, clause: str, part: str) -> None:
+    lesion = _described(part)
+    last = reading.lesions[-1] if reading.lesions else None
+    elsewhere = last is not None and _place(last) != _place(lesion) and _located(last) and _located(lesion)
+    if last is None or (elsewhere and _is_new(clause)):
+        reading.lesions.append(lesion)
+    else:
+        reading.lesions[-1] = _merged(last, lesion)
+    reading.topic = "lesion"
+
+
+def _state_signs(reading: _Reading, signs: dict[str, str]) -> None:
+    """A sign belongs to the lesion stated last, and to earlier ones of which nothing else was said."""
+    for sign, degree in signs.items():
+        reading.sign_seen |= degree not in ("none", "unknown")
+        for index, lesion in enumerate(reading.lesions):
+            before = getattr(lesion, sign)
+            if index == len(reading.lesions) - 1 or before == "unknown":
+                change: dict[str, Any] = {sign: stronger(before, degree)}
+                reading.lesions[index] = replace(lesion, **change)
+
+
+def _is_statement(reading: _Reading, clause: str, spans: list[tuple[int, int, str]]) -> bool:
+    """Whether the clause states a lesion, rather than pointing back at one while it speaks of a sign."""
+    if not spans:
+        bare = not reading.lesions and _signal(clause) != "unknown" and bool(_regions(clause))
+        return bare or (reading.topic == "lesion" and bool(reading.lesions))
+    if spans[0][2] != "lesion":
+        return False
+    alone = all(topic == "lesion" for _, _, topic in spans)
+    return alone or not reading.lesions or _is_new(clause)
+
+
+def _read_clause(reading: _Reading, clause: str, about_ventricles: bool) -> None:
+    if lexicon.UNDETERMINED_SIDE.search(clause):
+        reading.side_withheld = True
+        if not _regions(clause):
+            return
+    spans = _topic_spans(clause)
+    named = any(topic == "lesion" for _, _, topic in spans)
+    reading.normal |= lexicon.NORMAL_BRAIN.search(clause) is not None
+    if named and _denied(clause):
+        reading.normal |= lexicon.NOT_A_WHOLE_NORMAL.search(clause) is None
+        reading.topic = "other"
+    elif _is_statement(reading, clause, spans):
+        _state_lesion(reading, clause, _lesion_part(clause, spans))
+    elif spans:
+        reading.topic = spans[0][2]
+    _state_signs(reading, read_signs(clause, about_ventricles))
+
+
+def parse_findings(text: str) -> Findings:
+    """What the report `text` says, in closed lists. Text that says nothing of the brain gives no lesions."""
+    reading = _Reading()
+    for sentence in sentences(text):
+        if lexicon.OTHER_ORGANS.search(sentence):
+            continue
+        about_ventricles = lexicon.VENTRICLE.search(sentence) is not None
+        for clause in clauses(sentence):
+            _read_clause(reading, clause, about_ventricles)
+    return reading.findings()

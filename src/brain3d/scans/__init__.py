@@ -1,0 +1,37 @@
+"""Reading scans, owning their orientation, and making the volume that the model sees."""
+
+from brain3d.scans.nifti import read_scan, write_scan
+from brain3d.scans.orientation import (
+    Side,
+    affine_from_axes,
+    axis_codes,
+    check_axes,
+    mirror,
+    side_of,
+    to_canonical,
+)
+from brain3d.scans.preprocess import brain_centre, foreground_mask, normalise, prepare
+from brain3d.scans.preview import render_planes
+from brain3d.scans.types import Flag, InputError, Scan, Volume, VolumeSpec
+
+__all__ = [
+    "Flag",
+    "InputError",
+    "Scan",
+    "Side",
+    "Volume",
+    "VolumeSpec",
+    "affine_from_axes",
+    "axis_codes",
+    "brain_centre",
+    "check_axes",
+    "foreground_mask",
+    "mirror",
+    "normalise",
+    "prepare",
+    "read_scan",
+    "render_planes",
+    "side_of",
+    "to_canonical",
+    "write_scan",
+]

@@ -1,0 +1,96 @@
+"""What a reader must know about a scan: skull left in, parts cut off, thick slices, not a head's size."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from brain3d.scans.foreground import SLAB_MM, Background, extent, top_of
+from brain3d.scans.types import Flag
+
+LOW_RESOLUTION_MM = 6.5
+RIM_MM = (6.0, 15.0)
+DEEP_MM = (21.0, 36.0)
+RIM_TO_DEEP = 0.6
+CUT_AREA_MM2 = 5000.0
+HEAD_MM = ((60.0, 300.0), (100.0, 250.0), (85.0, 200.0))
+_DIRECTIONS = ("superior-inferior", "anterior-posterior", "left-right")
+
+
+def flags_of(
+    coarse: np.ndarray,
+    mask: np.ndarray,
+    spacing_mm: float,
+    background: Background,
+    voxel_mm: float,
+) -> tuple[Flag, ...]:
+    """The flags of a scan, from its coarse canonical (D, H, W) image and mask at an isotropic `spacing_mm`.
+
+    `voxel_mm` is the longest edge of the scan's own voxels. Codes: skull_present, small_field_of_view,
+    low_resolution, not_head_sized.
+    """
+    flags = []
+    if has_skull(coarse, mask, spacing_mm, background):
+        flags.append(
+            Flag("skull_present", "The skull seems to be in the image; the model expects it removed.")
+        )
+    uncovered = _uncovered(mask, spacing_mm)
+    if uncovered:
+        flags.append(Flag("small_field_of_view", f"The scan does not cover the whole brain ({uncovered})."))
+    if voxel_mm > LOW_RESOLUTION_MM:
+        flags.append(Flag("low_resolution", f"Voxels {voxel_mm:.1f} mm thick can hide small lesions."))
+    odd = _odd_extents(mask, spacing_mm)
+    if odd:
+        flags.append(Flag("not_head_sized", f"What stands out is not the size of a head ({odd})."))
+    return tuple(flags)
+
+
+def has_skull(coarse: np.ndarray, mask: np.ndarray, spacing_mm: float, background: Background) -> bool:
+    """Whether the upper part of the mask has a dark shell between its surface and its depth, as bone makes.
+
+    Noisy air says the same: around a stripped brain the background is one value.
+    """
+    if background.noise > 0:
+        return True
+    slab = _slab(mask, spacing_mm)
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1, 1:-1][slab] * spacing_mm
+    contrast = np.abs(coarse[slab] - np.float32(background.level))
+    deep = contrast[(depth > DEEP_MM[0]) & (depth <= DEEP_MM[1])]
+    if deep.size == 0:
+        return False
+    shells = [contrast[(depth > low) & (depth <= low + spacing_mm)] for low in np.arange(*RIM_MM, spacing_mm)]
+    rim = min(float(np.median(shell)) for shell in shells if shell.size)
+    return rim < RIM_TO_DEEP * float(np.median(deep))
+
+
+def _slab(mask: np.ndarray, spacing_mm: float) -> slice:
+    top = int(top_of(mask, (spacing_mm,) * 3))
+    return slice(max(0, round(top - SLAB_MM / spacing_mm)), top + 1)
+
+
+def _uncovered(mask: np.ndarray, spacing_mm: float) -> str:
+    """Where the field of view ends inside the head, or "". The coarse grid has one empty voxel all around."""
+    slab = mask[_slab(mask, spacing_mm)]
+    rows = np.flatnonzero(mask.any(axis=(1, 2)))
+    problems = []
+    if (rows[-1] - rows[0] + 1) * spacing_mm < SLAB_MM:
+        problems.append(f"{(rows[-1] - rows[0] + 1) * spacing_mm:.0f} mm from top to bottom")
+    faces = {"top": mask[-3:].sum(axis=(1, 2))}
+    faces |= {"back": slab[:, :3].sum(axis=(0, 2)), "front": slab[:, -3:].sum(axis=(0, 2))}
+    faces |= {"left": slab[:, :, :3].sum(axis=(0, 1)), "right": slab[:, :, -3:].sum(axis=(0, 1))}
+    for name, areas in faces.items():
+        if areas.max() * spacing_mm**2 > CUT_AREA_MM2:
+            problems.append(f"cut at the {name}")
+    return ", ".join(problems)
+
+
+def _odd_extents(mask: np.ndarray, spacing_mm: float) -> str:
+    slab = mask[_slab(mask, spacing_mm)]
+    problems = []
+    for axis, (low, high) in enumerate(HEAD_MM):
+        others = tuple(k for k in range(3) if k != axis)
+        first, last = extent((mask if axis == 0 else slab).sum(axis=others))
+        size = (last - first + 1) * spacing_mm
+        if not low <= size <= high:
+            problems.append(f"{size:.0f} mm {_DIRECTIONS[axis]}")
+    return ", ".join(problems)

@@ -1,0 +1,323 @@
+"""Reading and writing NIfTI files, and refusing, with one line, what is not a scan of a head."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import secrets
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.spatialimages import HeaderDataError
+
+from brain3d.scans.orientation import affine_from_axes, axis_codes, check_axes
+from brain3d.scans.types import Flag, InputError, Scan
+
+MIN_VOXELS = 16
+MIN_FIELD_MM = 60.0
+MAX_FIELD_MM = 1000.0
+MIN_SPACING_MM, MAX_SPACING_MM = 0.05, 20.0
+MAX_VOXELS = 2**28
+MAX_HEADER_BYTES = 2**24
+MAX_DEFLATE_RATIO = 1040
+TRAILING_BYTES = 2**20
+GZIP_MAGIC = b"\x1f\x8b"
+SUFFIXES = (".nii", ".nii.gz")
+
+PathLike = str | os.PathLike[str]
+
+
+class _Source:
+    """A file on its way in: its path, and its name as the caller gave it, for messages."""
+
+    def __init__(self, given: PathLike, path: Path) -> None:
+        self.name = " ".join(str(given).split("\n"))
+        self.path = path
+
+    def refuse(self, problem: str) -> InputError:
+        return InputError(f"{self.name}: {problem}")
+
+
+def read_scan(path: PathLike, *, axes: str | None = None, without_side: bool = False) -> Scan:
+    """The scan in a NIfTI-1 or NIfTI-2 file (.nii, .nii.gz), or in a folder that holds exactly one.
+
+    `axes`, such as "LPS", says where each stored index grows, for a header that does not. Where the header
+    does and disagrees, the scan is refused: one of the two would exchange left and right.
+    `without_side` accepts a header without orientation, with `side_known` False. Raises InputError, one line.
+    """
+    source = _Source(path, Path(path))
+    stated = None if axes is None else check_axes(axes)
+    try:
+        source.path = _one_file(source)
+        with source.path.open("rb") as raw:
+            digest = hashlib.file_digest(raw, "sha256").hexdigest()
+            header = _read_header(source, raw)
+            shape = _check_shape(source, header)
+            affine, side_known = _orientation(source, header, shape, stated, without_side)
+            spacing = _check_spacing(source, affine, shape)
+            data = _read_data(source, raw, header, shape)
+    except FileNotFoundError:
+        raise source.refuse("no such file; check the path") from None
+    except PermissionError:
+        raise source.refuse("not readable; check its permissions") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise source.refuse("the compressed data is damaged or cut short; copy or export it again") from None
+    except OSError as error:
+        raise source.refuse(f"cannot be read ({error.strerror or error}); check the file") from None
+    data, flags = _check_values(source, data)
+    if not side_known:
+        flags += (Flag("side_not_in_header", "The header does not say which side is left."),)
+    return Scan(data, affine, axis_codes(affine), spacing, digest, side_known, flags)
+
+
+def _one_file(source: _Source) -> Path:
+    if not source.path.is_dir():
+        return source.path
+    found = sorted(
+        entry
+        for entry in source.path.iterdir()
+        if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
+    )
+    if not found:
+        raise source.refuse("a folder without a NIfTI scan; give a .nii or .nii.gz file")
+    if len(found) > 1:
+        raise source.refuse(f"a folder with {len(found)} NIfTI files; give one of them")
+    return found[0]
+
+
+def _opened(raw: IO[bytes]) -> IO[bytes]:
+    """The file's content from its start, decompressed where it is gzip, whatever its name says."""
+    raw.seek(0)
+    compressed = raw.read(2) == GZIP_MAGIC
+    raw.seek(0)
+    return gzip.GzipFile(fileobj=raw) if compressed else raw  # type: ignore[return-value]
+
+
+def _read_header(source: _Source, raw: IO[bytes]) -> Any:
+    block = _opened(raw).read(540)
+    if block[344:348] == b"ni1\0":
+        raise source.refuse("one half of a .hdr/.img pair; convert it to a single .nii file")
+    if block[4:8] == b"n+2\0" and len(block) == 540:
+        kind = nib.Nifti2Header
+    elif block[344:348] == b"n+1\0":
+        kind, block = nib.Nifti1Header, block[:348]
+    else:
+        raise source.refuse("not a NIfTI file; give a .nii or .nii.gz file")
+    try:
+        header = kind(block, check=False)
+        header.get_data_dtype()
+    except (HeaderDataError, ValueError, KeyError) as error:
+        raise source.refuse(f"a damaged NIfTI header ({_first_line(error)}); export it again") from None
+    return header
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip("'\"").split("\n")[0]
+
+
+def _check_shape(source: _Source, header: Any) -> tuple[int, int, int]:
+    """The 3-D shape, once dimensions, type and size have been found sane; nothing is allocated before."""
+    rank = int(header["dim"][0])
+    if not 1 <= rank <= 7:
+        raise source.refuse(f"a damaged NIfTI header ({rank} dimensions); export it again")
+    full = tuple(int(n) for n in header["dim"][1 : rank + 1])
+    words = " x ".join(str(n) for n in full)
+    if min(full) < 1:
+        raise source.refuse(f"a damaged NIfTI header (dimensions {words}); export it again")
+    shape = full
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) > 3:
+        raise source.refuse(f"a {len(shape)}-D series ({words}), not one image; give a single 3-D scan")
+    if len(shape) < 3 or shape[2] == 1:
+        raise source.refuse(f"a 2-D image ({words}); give a 3-D scan")
+    if min(shape) < MIN_VOXELS:
+        raise source.refuse(f"too small ({words} voxels); a scan needs at least {MIN_VOXELS} along each axis")
+    _check_size(source, header, shape, words)
+    return shape[0], shape[1], shape[2]
+
+
+def _check_size(source: _Source, header: Any, shape: tuple[int, ...], words: str) -> None:
+    dtype = header.get_data_dtype()
+    if dtype.fields is not None or dtype.kind not in "iuf":
+        what = "colour" if dtype.fields is not None else str(dtype)
+        raise source.refuse(f"{what} values, not intensities; give the greyscale scan")
+    voxels = shape[0] * shape[1] * shape[2]
+    offset = float(header["vox_offset"])
+    if voxels > MAX_VOXELS:
+        raise source.refuse(f"too large ({words} voxels); check the header, or resample to 1 mm")
+    if not 0 <= offset <= MAX_HEADER_BYTES:
+        raise source.refuse("a damaged NIfTI header (offset of the data); export it again")
+    with source.path.open("rb") as file:
+        ratio = MAX_DEFLATE_RATIO if file.read(2) == GZIP_MAGIC else 1
+    if voxels * dtype.itemsize + offset > source.path.stat().st_size * ratio:
+        raise source.refuse(f"cut short: smaller than its {words} voxels need; copy or export it again")
+
+
+def _orientation(
+    source: _Source, header: Any, shape: tuple[int, ...], stated: str | None, without_side: bool
+) -> tuple[np.ndarray, bool]:
+    """The affine, and whether it says which side is left."""
+    affines = _header_affines(source, header)
+    if len(affines) == 2 and _sides_differ(*affines):
+        matching = [affine for affine in affines if axis_codes(affine) == stated]
+        if len(matching) == 1:
+            return matching[0], True
+        if stated is None and without_side:
+            return affines[0], False
+        raise source.refuse(
+            f"the header's two orientations disagree (sform {axis_codes(affines[0])}, qform "
+            f"{axis_codes(affines[1])}); say which is right with --axes, or accept --without-side"
+        )
+    if affines:
+        codes = axis_codes(affines[0])
+        if stated not in (None, codes):
+            raise source.refuse(
+                f"stored as {codes} by its header, but --axes says {stated}; leave --axes out, or correct "
+                "the header"
+            )
+        return affines[0], True
+    if stated is None and not without_side:
+        raise source.refuse(
+            "the header does not say which side is left; give the axes (--axes LPS) or accept a report "
+            "without a side (--without-side)"
+        )
+    zooms = [float(size) for size in header["pixdim"][1:4]]
+    if not all(size > 0 for size in zooms):
+        words = " x ".join(f"{size:.3g}" for size in zooms)
+        raise source.refuse(f"a voxel size of {words} mm cannot be right; correct the header")
+    return affine_from_axes(stated or "RAS", zooms), stated is not None
+
+
+def _header_affines(source: _Source, header: Any) -> list[np.ndarray]:
+    """The affines that the header declares, sform first, each with a usable 3 x 3 part."""
+    affines = []
+    try:
+        for read in (header.get_sform, header.get_qform):
+            with np.errstate(all="ignore"):
+                affine, code = read(coded=True)
+            if code > 0:
+                affines.append(np.asarray(affine, dtype=np.float64))
+    except (HeaderDataError, ValueError) as error:
+        raise source.refuse(f"a damaged NIfTI header ({_first_line(error)}); export it again") from None
+    for affine in affines:
+        _check_affine(source, affine)
+    return affines
+
+
+def _check_affine(source: _Source, affine: np.ndarray) -> None:
+    if not np.isfinite(affine).all():
+        raise source.refuse("the header's affine holds NaN or infinity; export it again")
+    norms = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    if not norms.all() or abs(np.linalg.det(affine[:3, :3] / norms)) < 0.1:
+        raise source.refuse("the header's affine is singular, two axes coincide; export it again")
+
+
+def _sides_differ(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether two affines disagree about which way is right, in the stored array."""
+    toward_right = [np.linalg.inv(affine[:3, :3])[:, 0] for affine in (first, second)]
+    unit = [direction / np.linalg.norm(direction) for direction in toward_right]
+    handed = [np.linalg.det(affine[:3, :3]) > 0 for affine in (first, second)]
+    return handed[0] != handed[1] or float(unit[0] @ unit[1]) < 0.5
+
+
+def _check_spacing(source: _Source, affine: np.ndarray, shape: tuple[int, ...]) -> tuple[float, float, float]:
+    spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    words = " x ".join(f"{mm:.3g}" for mm in spacing)
+    if not all(MIN_SPACING_MM <= mm <= MAX_SPACING_MM for mm in spacing):
+        raise source.refuse(f"a voxel size of {words} mm cannot be right; correct the header")
+    field = spacing * np.array(shape)
+    words = " x ".join(f"{mm:.0f}" for mm in field)
+    if field.min() < MIN_FIELD_MM:
+        raise source.refuse(
+            f"too small ({words} mm); a scan must cover at least {MIN_FIELD_MM:.0f} mm each way"
+        )
+    if field.max() > MAX_FIELD_MM:
+        raise source.refuse(f"a field of view of {words} mm cannot be a head's; correct the header")
+    return float(spacing[0]), float(spacing[1]), float(spacing[2])
+
+
+def _read_data(source: _Source, raw: IO[bytes], header: Any, shape: tuple[int, int, int]) -> np.ndarray:
+    """The scaled voxels as float32 in the stored axis order, reading no more than the header's size."""
+    dtype = header.get_data_dtype()
+    n_bytes = shape[0] * shape[1] * shape[2] * dtype.itemsize
+    content = _opened(raw)
+    content.seek(int(header["vox_offset"]))
+    block = content.read(n_bytes)
+    content.read(TRAILING_BYTES)  # gzip's checksum is only compared at the end
+    if len(block) < n_bytes:
+        raise source.refuse("cut short: the data ends before its last voxel; copy or export it again")
+    try:
+        slope, intercept = header.get_slope_inter()
+    except HeaderDataError as error:
+        raise source.refuse(f"a damaged NIfTI header ({_first_line(error)}); export it again") from None
+    stored = np.frombuffer(block, dtype=dtype).reshape(shape, order="F")
+    with np.errstate(over="ignore", invalid="ignore"):
+        data = stored.astype(np.float32, order="F")
+        if slope is not None and (slope, intercept) != (1.0, 0.0):
+            data *= np.float32(slope)
+            data += np.float32(intercept)
+    return data
+
+
+def _check_values(source: _Source, data: np.ndarray) -> tuple[np.ndarray, tuple[Flag, ...]]:
+    """The data with what is not a number replaced by zero, and a flag where that was done."""
+    low, high = float(data.min()), float(data.max())
+    flags: tuple[Flag, ...] = ()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        finite = np.isfinite(data)
+        middle = finite[tuple(slice(n // 3, n - n // 3) for n in data.shape)]
+        if middle.mean() < 0.5:
+            raise source.refuse("most of its voxels are NaN or infinite; export it again")
+        count = int(finite.size - np.count_nonzero(finite))
+        data[~finite] = 0.0
+        low, high = float(data.min()), float(data.max())
+        flags = (Flag("nan_background", f"{count} voxels are not numbers and were read as 0."),)
+    if low == high:
+        raise source.refuse("an empty image, every voxel has the same value; give the scan itself")
+    return data, flags
+
+
+def write_scan(path: PathLike, data: np.ndarray, affine: np.ndarray, dtype: Any = np.float32) -> None:
+    """Write a 3-D array and its (4, 4) affine as NIfTI-1, .nii or .nii.gz; all of it or nothing.
+
+    Integer types are rounded to, and ValueError raised where a value does not fit. InputError where the path
+    has another suffix or cannot be written. The same input gives the same bytes.
+    """
+    source = _Source(path, Path(path))
+    if not source.path.name.lower().endswith(SUFFIXES):
+        raise source.refuse("not a NIfTI name; end it in .nii or .nii.gz")
+    image = nib.Nifti1Image(_as_dtype(np.asarray(data), np.dtype(dtype)), np.asarray(affine))
+    image.header.set_xyzt_units("mm")
+    image.set_qform(affine, code=1)
+    image.set_sform(affine, code=1)
+    content = image.to_bytes()
+    if source.path.name.lower().endswith(".gz"):
+        content = gzip.compress(content, compresslevel=6, mtime=0)
+    _write_whole(source, content)
+
+
+def _as_dtype(data: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    if dtype.kind in "iu" and data.dtype != dtype:
+        rounded = np.rint(data)
+        limits = np.iinfo(dtype)
+        if not (np.isfinite(rounded).all() and limits.min <= rounded.min() and rounded.max() <= limits.max):
+            raise ValueError(f"values do not fit in {dtype}")
+        return rounded.astype(dtype)
+    return data.astype(dtype)
+
+
+def _write_whole(source: _Source, content: bytes) -> None:
+    temporary = source.path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+        os.replace(temporary, source.path)
+    except OSError as error:
+        raise source.refuse(f"cannot be written ({error.strerror}); check the folder") from None
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from brain3d.model.compression import build_compression
+
+
+def test_grid_means_and_maxima_are_those_of_the_boxes(make_config):
+    tokens = torch.randn(2, 48, 16)
+    grid = tokens.reshape(2, 2, 2, 3, 2, 2, 16)
+    boxes = grid.permute(0, 1, 4, 2, 3, 5, 6).reshape(2, 4, -1, 16)
+    means = build_compression(make_config())(tokens)
+    torch.testing.assert_close(means, boxes.mean(2))
+    both = build_compression(make_config(grid_reduce="mean_max"))(tokens)
+    torch.testing.assert_close(both, torch.cat([boxes.mean(2), boxes.amax(2)], dim=-1))
+
+
+@pytest.mark.parametrize("reduce", ["mean", "mean_max"])
+@pytest.mark.parametrize(("width", "columns"), [(16, 2), (16, 4), (24, 4), (40, 4), (40, 6)])
+def test_what_is_right_does_not_reach_the_left(make_config, reduce, width, columns):
+    config = make_config(volume_shape=(8, 12, width), grid_size=(3, 2, columns), grid_reduce=reduce)
+    pool = build_compression(config)
+    tokens = torch.randn(1, *config.token_grid, 16)
+    disturbed = tokens.clone()
+    disturbed[:, :, :, config.token_grid[2] // 2 :] += 5.0
+    before = pool(tokens.flatten(1, 3)).unflatten(1, config.grid_size)
+    after = pool(disturbed.flatten(1, 3)).unflatten(1, config.grid_size)
+    assert torch.equal(before[..., : columns // 2, :], after[..., : columns // 2, :])
+    assert (before[..., columns // 2 :, :] != after[..., columns // 2 :, :]).any(-1).all()
+
+
+def test_mirrored_tokens_give_mirrored_boxes(make_config):
+    config = make_config(volume_shape=(8, 12, 40), grid_size=(3, 2, 4), grid_reduce="mean_max")
+    pool = build_compression(config)
+    tokens = torch.randn(1, *config.token_grid, 16)
+    straight = pool(tokens.flatten(1, 3)).unflatten(1, config.grid_size)
+    mirrored = pool(tokens.flip(3).flatten(1, 3)).unflatten(1, config.grid_size)
+    torch.testing.assert_close(mirrored, straight.flip(3))
+
+
+def test_sequence_is_adaptive_pooling_over_flattened_tokens(make_config):
+    tokens = torch.randn(2, 48, 16)
+    pooled = build_compression(make_config(compression="sequence", num_visual_tokens=7))(tokens)
+    expected = nn.AdaptiveAvgPool1d(7)(tokens.transpose(1, 2)).transpose(1, 2)
+    torch.testing.assert_close(pooled, expected)
+    torch.testing.assert_close(pooled[:, 0], tokens[:, :7].mean(1))
+
+
+def test_perceiver_does_not_care_about_the_tokens_order(make_config):
+    attend = build_compression(make_config(compression="perceiver", num_visual_tokens=5, perceiver_heads=2))
+    tokens = torch.randn(2, 48, 16)
+    pooled = attend(tokens)
+    assert pooled.shape == (2, 5, 16)
+    torch.testing.assert_close(attend(tokens[:, torch.randperm(48)]), pooled, atol=1e-5, rtol=1e-5)
+    pooled.square().sum().backward()
+    assert all(parameter.grad is not None for parameter in attend.parameters())

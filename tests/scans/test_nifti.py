@@ -1,0 +1,262 @@
+import gzip
+import hashlib
+import os
+import re
+import struct
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from brain3d.scans import InputError, affine_from_axes, read_scan, write_scan
+
+SHAPE = (20, 22, 24)
+RAS = affine_from_axes("RAS", (4, 4, 4))
+
+
+@pytest.fixture
+def data():
+    return np.random.default_rng(0).integers(0, 200, SHAPE).astype(np.int16)
+
+
+def save(path, data, affine=RAS, *, kind=nib.Nifti1Image, **fields):
+    """A NIfTI file with header fields overwritten after everything else was set."""
+    image = kind(data, affine)
+    content = bytearray(image.to_bytes())
+    header = kind.header_class(bytes(content[: 540 if kind is nib.Nifti2Image else 348]), check=False)
+    for name, value in fields.items():
+        header[name] = value
+    block = header.binaryblock
+    content[: len(block)] = block
+    path.write_bytes(gzip.compress(bytes(content)) if path.name.endswith(".gz") else bytes(content))
+    return path
+
+
+def refused(path, words, **options):
+    """The scan is refused in one line that starts with the path as given and holds `words`."""
+    with pytest.raises(InputError) as caught:
+        read_scan(path, **options)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert re.search(words, message), message
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("dtype", ["<i2", ">i2", "u1", "<u4", ">f4", "<f8"])
+def test_every_kind_of_file_reads_the_same(tmp_path, data, kind, suffix, dtype):
+    path = tmp_path / f"a{suffix}"
+    header = kind.header_class(endianness=dtype[0] if dtype[0] in "<>" else "<")
+    header.set_data_dtype(dtype)
+    path.write_bytes(b"")
+    nib.save(kind(data.astype(dtype), RAS, header), path)
+    scan = read_scan(path)
+    assert np.array_equal(scan.data, data)
+    assert scan.data.dtype == np.float32
+    assert scan.axes == "RAS"
+    assert scan.spacing_mm == (4, 4, 4)
+    assert np.array_equal(scan.affine, RAS)
+    assert scan.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert scan.side_known
+    assert scan.flags == ()
+
+
+def test_scaling_and_trailing_axes(tmp_path, data):
+    path = save(tmp_path / "a.nii", data[..., None, None], scl_slope=2.0, scl_inter=-10.0)
+    assert np.allclose(read_scan(path).data, data * 2.0 - 10)
+
+
+def test_a_path_may_be_text_and_content_decides_what_is_compressed(tmp_path, data):
+    path = save(tmp_path / "a.nii.gz", data).rename(tmp_path / "b.nii")
+    assert np.array_equal(read_scan(str(path)).data, data)
+
+
+def test_a_folder_with_one_scan_is_read_and_others_refused(tmp_path, data):
+    refused(tmp_path, "folder without a NIfTI scan")
+    (tmp_path / "notes.txt").write_text("x")
+    save(tmp_path / "a.nii.gz", data)
+    assert read_scan(tmp_path).data.shape == SHAPE
+    save(tmp_path / "b.nii", data)
+    refused(tmp_path, "2 NIfTI files; give one")
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((20, 20, 20, 3), "4-D series .20 x 20 x 20 x 3."),
+        ((20, 20, 20, 1, 3), "5-D series"),
+        ((64, 64), "2-D image"),
+        ((64, 64, 1), "2-D image"),
+        ((64, 64, 15), "too small .64 x 64 x 15 voxels"),
+    ],
+)
+def test_shapes_that_are_not_a_scan(tmp_path, shape, words):
+    refused(save(tmp_path / "a.nii", np.random.default_rng(0).random(shape, dtype=np.float32)), words)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.zeros(SHAPE), "empty image"),
+        (np.full(SHAPE, 7.0), "empty image"),
+        (np.full(SHAPE, np.nan), "NaN or infinite"),
+        (np.full(SHAPE, np.inf), "NaN or infinite"),
+        (np.zeros(SHAPE, np.complex64), "complex64 values"),
+        (np.zeros(SHAPE, np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])), "colour"),
+    ],
+)
+def test_values_that_are_not_a_scan(tmp_path, values, words):
+    values = values.astype(np.float32) if values.dtype == np.float64 else values
+    refused(save(tmp_path / "a.nii", values), words)
+
+
+def test_nan_background_becomes_zero_and_is_flagged(tmp_path, data):
+    values = data.astype(np.float32)
+    values[:3], values[-1] = np.nan, np.inf
+    scan = read_scan(save(tmp_path / "a.nii", values))
+    assert [flag.code for flag in scan.flags] == ["nan_background"]
+    assert (scan.data[:3] == 0).all()
+    assert np.array_equal(scan.data[3:-1], data[3:-1])
+
+
+def test_damaged_files(tmp_path, data):
+    plain = save(tmp_path / "a.nii", data).read_bytes()
+    packed = save(tmp_path / "a.nii.gz", data).read_bytes()
+    cases = {
+        "cut.nii": (plain[:-100], "cut short"),
+        "header.nii": (plain[:200], "not a NIfTI"),
+        "cut.nii.gz": (packed[:-100], "damaged or cut short"),
+        "wrong.nii.gz": (packed[:400] + bytes(400) + packed[800:], "damaged or cut short"),
+        "short.nii.gz": (gzip.compress(plain[:-100]), "cut short"),
+        "text.nii": (b"hello, this is not an image" * 40, "not a NIfTI"),
+        "empty.nii": (b"", "not a NIfTI"),
+        "magic.nii.gz": (b"\x1f\x8b", "damaged|not a NIfTI"),
+    }
+    for name, (content, words) in cases.items():
+        (tmp_path / name).write_bytes(content)
+        refused(tmp_path / name, words)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*cases, "a.nii", "a.nii.gz"])
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_a_header_that_claims_terabytes_is_refused_before_reading(tmp_path, data, suffix):
+    path = save(tmp_path / f"a{suffix}", data, dim=[3, 30000, 30000, 30000, 1, 1, 1, 1])
+    refused(path, "too large .30000 x 30000 x 30000")
+    path = save(tmp_path / f"b{suffix}", data, dim=[3, 600, 600, 600, 1, 1, 1, 1])
+    refused(path, "cut short|damaged")
+    refused(save(tmp_path / f"c{suffix}", data, vox_offset=1e30), "offset")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"dim": [3, -20, 22, 24, 1, 1, 1, 1]}, "damaged NIfTI header"),
+        ({"dim": [3, 0, 22, 24, 1, 1, 1, 1]}, "damaged NIfTI header"),
+        ({"datatype": 77}, "damaged NIfTI header"),
+        ({"scl_slope": 2.0, "scl_inter": np.nan}, "damaged NIfTI header"),
+        ({"srow_x": [np.nan, 0, 0, 0]}, "NaN or infinity"),
+        ({"srow_x": [0, 0, 0, 0]}, "singular"),
+        ({"srow_x": [0, 4, 0, 0]}, "singular"),
+        ({"srow_x": [4000, 0, 0, 0]}, "voxel size of 4e.03"),
+        ({"srow_x": [0.001, 0, 0, 0]}, "voxel size of 0.001"),
+        ({"srow_x": [2, 0, 0, 0]}, "too small .40 x 88 x 96 mm"),
+        ({"sform_code": 0, "qform_code": 0}, "does not say which side is left; give the axes .--axes LPS"),
+        ({"qform_code": 1, "quatern_b": 2.0}, "damaged NIfTI header"),
+    ],
+)
+def test_headers_that_cannot_be_right(tmp_path, data, fields, words):
+    refused(save(tmp_path / "a.nii", data, **fields), words)
+
+
+@pytest.mark.parametrize("size", [0.0, np.nan, -4.0, 900.0])
+def test_axes_cannot_mend_a_spacing_that_is_absurd(tmp_path, data, size):
+    path = save(tmp_path / "a.nii", data, sform_code=0, qform_code=0, pixdim=[1, size, 4, 4, 1, 1, 1, 1])
+    refused(path, "voxel size of", axes="LPS")
+
+
+def test_missing_orientation_by_axes_or_without_side(tmp_path, data):
+    path = save(tmp_path / "a.nii", data, sform_code=0, qform_code=0)
+    scan = read_scan(path, axes="lps")
+    assert scan.axes == "LPS"
+    assert scan.side_known
+    assert np.array_equal(scan.affine[:3, :3], np.diag([-4, -4, 4]))
+    scan = read_scan(path, without_side=True)
+    assert not scan.side_known
+    assert [flag.code for flag in scan.flags] == ["side_not_in_header"]
+    with pytest.raises(InputError, match="three letters"):
+        read_scan(path, axes="LLS")
+
+
+def test_axes_that_contradict_the_header_are_refused(tmp_path, data):
+    path = save(tmp_path / "a.nii", data)
+    refused(path, "stored as RAS by its header, but --axes says LPS", axes="LPS")
+    assert read_scan(path, axes="RAS").side_known
+    assert read_scan(path, without_side=True).side_known
+
+
+def test_forms_that_disagree_about_the_side_are_refused(tmp_path, data):
+    path = tmp_path / "a.nii"
+    image = nib.Nifti1Image(data, RAS)
+    image.set_sform(RAS, 1)
+    image.set_qform(affine_from_axes("LAS", (4, 4, 4)), 1)
+    nib.save(image, path)
+    refused(path, "two orientations disagree .sform RAS, qform LAS.")
+    assert read_scan(path, axes="LAS").axes == "LAS"
+    assert read_scan(path, axes="RAS").axes == "RAS"
+    refused(path, "disagree", axes="LPS")
+    assert not read_scan(path, without_side=True).side_known
+
+
+def test_qform_alone_is_enough(tmp_path, data):
+    path = tmp_path / "a.nii"
+    image = nib.Nifti1Image(data, None)
+    image.set_qform(affine_from_axes("LPS", (4, 4, 4)), 1)
+    nib.save(image, path)
+    assert read_scan(path).axes == "LPS"
+
+
+def test_missing_and_unreadable_files(tmp_path, data, monkeypatch):
+    refused(tmp_path / "none.nii", "no such file")
+    path = save(tmp_path / "a.nii", data)
+    path.chmod(0)
+    if os.access(path, os.R_OK):  # root reads everything
+
+        def denied(*_args, **_options):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr("pathlib.Path.open", denied)
+    refused(path, "not readable")
+
+
+def test_half_a_pair_and_analyze_are_refused(tmp_path, data):
+    nib.save(nib.Nifti1Pair(data, RAS), tmp_path / "a.img")
+    refused(tmp_path / "a.hdr", "half of a .hdr/.img pair")
+
+
+def test_written_scans_come_back_and_bytes_repeat(tmp_path, data):
+    affine = affine_from_axes("LPS", (4, 4.5, 5))
+    affine[:3, 3] = 10, 20, 30
+    for name in ("a.nii", "a.nii.gz"):
+        write_scan(tmp_path / name, data, affine, dtype=np.int16)
+        scan = read_scan(tmp_path / name)
+        assert np.array_equal(scan.data, data)
+        assert np.allclose(scan.affine, affine)
+    first = (tmp_path / "a.nii.gz").read_bytes()
+    write_scan(tmp_path / "b.nii.gz", data, affine, dtype=np.int16)
+    assert (tmp_path / "b.nii.gz").read_bytes() == first
+    assert struct.unpack("<h", (tmp_path / "a.nii").read_bytes()[70:72])[0] == 4
+
+
+def test_a_failed_write_leaves_nothing(tmp_path, data):
+    with pytest.raises(InputError, match=r"end it in \.nii"):
+        write_scan(tmp_path / "a.img", data, RAS)
+    with pytest.raises(InputError, match="cannot be written"):
+        write_scan(tmp_path / "absent" / "a.nii", data, RAS)
+    with pytest.raises(ValueError, match="do not fit"):
+        write_scan(tmp_path / "a.nii", data.astype(float) * 1e6, RAS, dtype=np.int16)
+    (tmp_path / "folder.nii").mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        write_scan(tmp_path / "folder.nii", data, RAS)
+    assert [p.name for p in tmp_path.iterdir()] == ["folder.nii"]

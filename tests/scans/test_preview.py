@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+from heads import affine_of, head, scan_of
+
+from brain3d.scans import prepare
+from brain3d.scans.preview import render_planes
+
+SHAPE = (52, 60, 52)
+
+
+@pytest.fixture(scope="module")
+def volume():
+    affine = affine_of((4, 4, 4), SHAPE)
+    return prepare(scan_of(head(affine, SHAPE, lesion_x_mm=-35), affine))
+
+
+def test_the_patients_left_is_on_the_right_of_the_picture(volume):
+    lesion = np.argwhere(volume.data[0] > 0.9).mean(axis=0)
+    picture = np.asarray(render_planes(volume, lesion).convert("L"), dtype=float)
+    tile = picture.shape[1] // 3
+    for start in (0, tile):
+        columns = np.nonzero(picture[60:-40, start + 30 : start + tile - 30] > 240)[1]
+        assert columns.mean() > (tile - 60) / 2 + 20
+
+
+def test_the_crosshair_sits_on_the_point(volume):
+    lesion = np.argwhere(volume.data[0] > 0.9).mean(axis=0)
+    picture = np.asarray(render_planes(volume, lesion), dtype=int)
+    yellow = (picture[..., 0] > 240) & (picture[..., 2] < 20)
+    bright = (picture.min(axis=2) > 240) & (np.arange(picture.shape[0]) > 60)[:, None]
+    third = slice(0, picture.shape[1] // 3)
+    x = int(np.argmax(yellow[:, third].sum(axis=0)))
+    y = int(np.argmax(yellow[:, third].sum(axis=1)))
+    rows, columns = np.nonzero(bright[: picture.shape[0] - 40, third])
+    assert abs(columns.mean() - x) < 8
+    assert abs(rows.mean() - y) < 8
+
+
+def test_no_side_is_drawn_where_none_is_known(volume):
+    unknown = type(volume)(volume.data, volume.affine, side_known=False)
+    known, without = (np.asarray(render_planes(v)) for v in (volume, unknown))
+    assert known.shape == without.shape
+    assert (known != without).any()
+    letter = (slice(known.shape[0] // 2 - 20, known.shape[0] // 2 + 40), slice(0, 24))
+    assert known[letter].any()
+    assert not without[letter].any()
+
+
+def test_a_point_outside_is_refused(volume):
+    with pytest.raises(ValueError, match="outside"):
+        render_planes(volume, (0, 0, 48))
