@@ -10,18 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib import resources
 from pathlib import Path
 
 import machine
+from brain3d.reading import sample_scan
 
 IMPORT_LINE = re.compile(r"import time:\s*(\d+) \|\s*\d+ \|\s*([\w.]+)")
-
-
-def sample() -> Path:
-    """The sample scan that comes with the package."""
-    folder = Path(str(resources.files("brain3d.reading"))) / "sample"
-    return next(path for path in sorted(folder.iterdir()) if ".nii" in path.name)
 
 
 def warm_seconds(model: str, scan: Path, repeats: int, *, mirror_check: bool) -> float:
@@ -71,7 +65,7 @@ def help_seconds(repeats: int) -> float:
 
 def measure(arguments: argparse.Namespace) -> list[tuple[str, float, str, str]]:
     """All figures with their targets. The commands come first, while this process holds no model."""
-    scan = arguments.scan or sample()
+    scan = arguments.scan or sample_scan()
     runs = [whole_command(arguments.model, scan) for _ in range(arguments.commands)]
     wall, libraries, memory = sorted(runs, key=lambda run: run[0] - run[1])[len(runs) // 2]
     shown = help_seconds(arguments.repeats)

@@ -45,10 +45,5 @@ def show(rows: Sequence[tuple[str, float, str, str]], out: Path | None) -> None:
     machine = facts()
     print("; ".join(f"{key} {value}" for key, value in machine.items()))
     if out is not None:
-        figures = [
-            {"what": what, "value": value, "unit": unit, "target": target}
-            for what, value, unit, target in rows
-        ]
-        out.write_text(
-            json.dumps({"machine": machine, "figures": figures}, indent=2) + "\n", encoding="utf-8"
-        )
+        figures = [{"what": what, "value": value, "unit": unit, "target": target} for what, value, unit, target in rows]
+        out.write_text(json.dumps({"machine": machine, "figures": figures}, indent=2) + "\n", encoding="utf-8")

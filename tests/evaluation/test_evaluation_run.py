@@ -47,6 +47,9 @@ class StandIn:
     def identity(self) -> dict[str, Any]:
         return MODEL
 
+    def volume(self, scan: Scan) -> Scan:
+        return scan
+
     def visual_tokens(self, scan: Scan) -> np.ndarray:
         return scan.data[::4, ::4, ::4].reshape(6, -1)
 
@@ -183,9 +186,7 @@ def test_a_failed_case_is_wrong_and_named(
     assert "2 failed (counted as wrong)" in result["table"]
 
 
-def test_an_interrupted_run_continues(
-    manifest: Path, tmp_path: Path, read_by: Callable[[StandIn], StandIn]
-) -> None:
+def test_an_interrupted_run_continues(manifest: Path, tmp_path: Path, read_by: Callable[[StandIn], StandIn]) -> None:
     whole = evaluate_with(read_by(StandIn(seeing)), manifest, tmp_path / "whole")
     read_by(StandIn(seeing))
     evaluate(manifest, output=tmp_path / "cut", limit=5)
@@ -209,9 +210,7 @@ def test_predictions_of_another_model_are_not_mixed_in(tmp_path: Path) -> None:
 
 def test_nothing_to_score_is_the_callers_fault(tmp_path: Path) -> None:
     manifest = build_cohort(tmp_path, 1)
-    study = Study(
-        id="bare", image=tmp_path / "study-00.nii.gz", report=None, truth=None, mask=None, split="test"
-    )
+    study = Study(id="bare", image=tmp_path / "study-00.nii.gz", report=None, truth=None, mask=None, split="test")
     write_manifest(manifest, [study])
     with pytest.raises(InputError, match="neither a truth"):
         evaluate(manifest)

@@ -49,9 +49,7 @@ lesions = st.builds(
     necrosis=st.sampled_from(DEGREES),
     ventricular_compression=st.sampled_from(DEGREES),
 )
-findings = st.one_of(
-    st.just(NORMAL), st.lists(lesions, max_size=3).map(lambda items: Findings(False, tuple(items)))
-)
+findings = st.one_of(st.just(NORMAL), st.lists(lesions, max_size=3).map(lambda items: Findings(False, tuple(items))))
 
 
 def truth(**changes: object) -> Truth:

@@ -78,13 +78,9 @@ def test_adapters_land_on_the_language_models_attention_only(make_model, volumes
     model = make_model()
     lora = LoraConfig(r=2, target_modules=LORA_TARGET_PATTERN, modules_to_save=["projector"])
     adapted = get_peft_model(model, lora)
-    adapted_modules = {
-        name.split(".lora_A")[0] for name, _ in adapted.named_parameters() if ".lora_A" in name
-    }
+    adapted_modules = {name.split(".lora_A")[0] for name, _ in adapted.named_parameters() if ".lora_A" in name}
     layers = "base_model.model.model.language_model.layers"
-    assert adapted_modules == {
-        f"{layers}.{layer}.self_attn.{letter}_proj" for layer in (0, 1) for letter in "qkvo"
-    }
+    assert adapted_modules == {f"{layers}.{layer}.self_attn.{letter}_proj" for layer in (0, 1) for letter in "qkvo"}
     trained = [name for name, parameter in adapted.named_parameters() if parameter.requires_grad]
     assert any(name.endswith("vis_scale") for name in trained)
     assert not any("vision_tower" in name for name in trained)
@@ -99,9 +95,7 @@ def test_adapters_land_on_the_language_models_attention_only(make_model, volumes
     with torch.no_grad():
         torch.testing.assert_close(again(INPUTS, pixel_values=volumes[:1]).logits, expected)
         merged = again.merge_and_unload()
-        torch.testing.assert_close(
-            merged(INPUTS, pixel_values=volumes[:1]).logits, expected, atol=1e-4, rtol=1e-4
-        )
+        torch.testing.assert_close(merged(INPUTS, pixel_values=volumes[:1]).logits, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_gradients_reach_everything_with_and_without_checkpointing(make_model, volumes):

@@ -63,14 +63,10 @@ def test_a_language_model_that_attends_both_ways_is_refused(make_config, text_co
 
 @pytest.mark.parametrize("compression", ["grid", "sequence", "perceiver"])
 def test_a_saved_config_comes_back_equal(make_config, tmp_path, compression):
-    config = make_config(
-        compression=compression, grid_reduce="mean_max", evidence_head=True, vis_scale_init=0.5
-    )
+    config = make_config(compression=compression, grid_reduce="mean_max", evidence_head=True, vis_scale_init=0.5)
     config.save_pretrained(tmp_path)
     loaded = Brain3DConfig.from_pretrained(tmp_path)
-    assert json.loads(loaded.to_json_string()) == json.loads(
-        Brain3DConfig.from_pretrained(tmp_path).to_json_string()
-    )
+    assert json.loads(loaded.to_json_string()) == json.loads(Brain3DConfig.from_pretrained(tmp_path).to_json_string())
     for name in (
         "volume_shape",
         "grid_size",

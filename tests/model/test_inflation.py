@@ -44,9 +44,7 @@ def test_patches_are_those_of_a_convolution(make_config, volumes, depth, stride)
     with torch.no_grad():
         patches.bias.normal_()
     convolved = functional.conv3d(volumes, patches.weight, patches.bias, stride=(stride, 4, 4))
-    torch.testing.assert_close(
-        patches(volumes), convolved.flatten(3).permute(0, 2, 3, 1), atol=1e-5, rtol=1e-5
-    )
+    torch.testing.assert_close(patches(volumes), convolved.flatten(3).permute(0, 2, 3, 1), atol=1e-5, rtol=1e-5)
 
 
 def test_a_remainder_that_fills_no_patch_is_left_out(make_config):
@@ -55,9 +53,7 @@ def test_a_remainder_that_fills_no_patch_is_left_out(make_config):
     patches = Brain3DVisionTower(config).embeddings.patch_embedding
     convolved = functional.conv3d(volume, patches.weight, patches.bias, stride=(2, 4, 4))
     assert convolved.shape[2:] == config.token_grid == (4, 3, 3)
-    torch.testing.assert_close(
-        patches(volume), convolved.flatten(3).permute(0, 2, 3, 1), atol=1e-5, rtol=1e-5
-    )
+    torch.testing.assert_close(patches(volume), convolved.flatten(3).permute(0, 2, 3, 1), atol=1e-5, rtol=1e-5)
 
 
 def test_colour_planes_are_summed_and_spread_or_centred():

@@ -115,9 +115,7 @@ def test_generation_from_features_is_generation_from_pixels(make_model, volumes)
     assert expected.shape == (3, 15)
     assert torch.equal(model.generate(**prompt, image_features=features, **settings), expected)
     assert torch.equal(model.generate(**prompt, compressed_tokens=compressed, **settings), expected)
-    assert torch.equal(
-        model.generate(**prompt, image_features=features, use_cache=False, **settings), expected
-    )
+    assert torch.equal(model.generate(**prompt, image_features=features, use_cache=False, **settings), expected)
 
     step = torch.cat([ids(), model(ids(), image_features=features).logits[:, -1:].argmax(-1)], dim=1)
     assert torch.equal(expected[:, :10], step)
@@ -128,9 +126,7 @@ def test_generation_from_features_is_generation_from_pixels(make_model, volumes)
 def test_beams_and_samples_carry_their_image_along(make_model, volumes):
     model = make_model()
     prompt = {"input_ids": ids(), "attention_mask": torch.ones_like(ids()), "pad_token_id": 0}
-    many = model.generate(
-        **prompt, pixel_values=volumes, num_beams=2, num_return_sequences=2, max_new_tokens=3
-    )
+    many = model.generate(**prompt, pixel_values=volumes, num_beams=2, num_return_sequences=2, max_new_tokens=3)
     assert len(many) == 6
 
 
@@ -139,9 +135,7 @@ def test_a_row_padded_on_the_left_is_answered_as_alone(make_model, volumes):
     short, long = ids(1)[0, :7], ids(1)[0]
     batch = torch.stack([torch.cat([torch.zeros(2, dtype=torch.long), short]), long])
     settings = {"max_new_tokens": 5, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
-    together = model.generate(
-        input_ids=batch, attention_mask=(batch != 0).long(), pixel_values=volumes[:2], **settings
-    )
+    together = model.generate(input_ids=batch, attention_mask=(batch != 0).long(), pixel_values=volumes[:2], **settings)
     for row, (alone, volume) in enumerate(zip((short, long), volumes[:2].split(1), strict=True)):
         single = model.generate(
             input_ids=alone[None], attention_mask=torch.ones(1, len(alone)), pixel_values=volume, **settings

@@ -89,9 +89,7 @@ def test_a_narrative_without_its_side_keeps_everything_else(truth: Truth, seed: 
     withheld = withhold_side(narrate(truth, random.Random(seed)))
     assert parse_findings(withheld) == replace(findings, lesions=lesions)
     if lesions:
-        assert not re.search(
-            r"\b(left|right|bilateral|both (hemi|sides|halves)|midline)", withheld, re.IGNORECASE
-        )
+        assert not re.search(r"\b(left|right|bilateral|both (hemi|sides|halves)|midline)", withheld, re.IGNORECASE)
         assert not re.search(r"  | [.,]|,,|\b(in|on|of|at|the)[.,]|^[a-z]", withheld)
 
 
@@ -153,9 +151,7 @@ def test_several_lesions_are_told_in_the_plural(count: int) -> None:
         text = narrate(replace(truth, lesion_count=count), random.Random(seed)).lower()
         assert ("multiple" in text) == (count > 1), text
         assert ("lesions" in text) == (count > 1), text
-        assert not re.search(
-            r"\blesions (?:is|shows|causes|lies)\b|\blesion (?:are|show|cause|lie)\b", text
-        ), text
+        assert not re.search(r"\blesions (?:is|shows|causes|lies)\b|\blesion (?:are|show|cause|lie)\b", text), text
 
 
 def test_sentences_are_well_formed() -> None:

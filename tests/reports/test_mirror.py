@@ -108,9 +108,7 @@ def test_a_report_without_its_side_keeps_its_regions(text: str) -> None:
     assert (after.side, after.regions, after.signal) == ("unknown", before.regions, before.signal)
 
 
-@pytest.mark.parametrize(
-    "text", ["", " ", "No lesion is seen on the left or the right.", "The brain is normal."]
-)
+@pytest.mark.parametrize("text", ["", " ", "No lesion is seen on the left or the right.", "The brain is normal."])
 def test_a_report_without_a_lesion_is_left_alone(text: str) -> None:
     assert withhold_side(text) == text
 

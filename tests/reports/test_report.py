@@ -145,9 +145,7 @@ def test_canonical_regions() -> None:
     assert canonical_regions(["insula", "frontal", "insula"]) == ("frontal", "insula")
 
 
-@pytest.mark.parametrize(
-    ("side", "other"), [("left", "right"), ("midline", "midline"), ("bilateral", "bilateral")]
-)
+@pytest.mark.parametrize(("side", "other"), [("left", "right"), ("midline", "midline"), ("bilateral", "bilateral")])
 def test_mirrored_findings(side: str, other: str) -> None:
     findings = Findings(False, (Lesion(side, ("frontal",), "high", "mild"),))
     assert mirror_findings(findings) == Findings(False, (Lesion(other, ("frontal",), "high", "mild"),))

@@ -133,9 +133,7 @@ def test_background_level_and_scale_do_not_change_the_volume():
 
 def test_volume_is_bounded_typed_and_recorded_without_positions():
     affine = affine_of(SPACING, SHAPE, centre_mm=(4321, 0, 0))
-    volume = prepare(
-        scan_of(head(affine, SHAPE, centre_mm=(4321, 0, 0)), affine), VolumeSpec((20, 24, 22), 8.0)
-    )
+    volume = prepare(scan_of(head(affine, SHAPE, centre_mm=(4321, 0, 0)), affine), VolumeSpec((20, 24, 22), 8.0))
     assert volume.data.shape == (1, 20, 24, 22)
     assert volume.data.dtype == np.float32
     assert volume.data.min() == -1

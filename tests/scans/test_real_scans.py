@@ -11,9 +11,7 @@ from brain3d.scans import InputError, prepare, read_scan
 FOLDER = os.environ.get("BRAIN3D_REAL_DATA", "")
 pytestmark = [
     pytest.mark.real_data,
-    pytest.mark.skipif(
-        not Path(FOLDER, "odd").is_dir(), reason="BRAIN3D_REAL_DATA names no folder of real scans"
-    ),
+    pytest.mark.skipif(not Path(FOLDER, "odd").is_dir(), reason="BRAIN3D_REAL_DATA names no folder of real scans"),
 ]
 IMAGES = Path(FOLDER, "brats20-sample", "images")
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from brain3d.evaluation.score import Answer, Metric, Reference
+from brain3d.evaluation.score import (
+    ATTRIBUTES,
+    Answer,
+    Metric,
+    Reference,
+    overall_attribute,
+    overall_regions,
+    overall_side,
+)
 from brain3d.evaluation.statistics import Estimate, estimate, resample_counts
-from brain3d.reports.findings import Findings, mirror_findings
+from brain3d.reports.findings import SIDES, Findings, Lesion, canonical_regions, mirror_findings
 
 SHUFFLES = 20
 MOST_CONSTANTS = 200
+NORMAL = Findings(normal=True)
 
 
 def contributions(
@@ -27,12 +37,32 @@ def contributions(
 
 
 def constant_pool(findings: Sequence[Findings], seed: int = 0) -> list[Findings]:
-    """The distinct findings among reference reports, at most 200 of them, drawn by `seed`."""
-    distinct = list(dict.fromkeys(findings))
-    if len(distinct) <= MOST_CONSTANTS:
-        return distinct
-    chosen = np.random.default_rng(seed).choice(len(distinct), MOST_CONSTANTS, replace=False)
-    return [distinct[index] for index in sorted(chosen)]
+    """Reports to give to everyone: a healthy one, the references' own (at most 200, drawn by `seed`) and
+    composites of what is most common among them.
+    """
+    distinct = list(dict.fromkeys(item for item in findings if item != NORMAL))
+    if len(distinct) > MOST_CONSTANTS:
+        chosen = np.random.default_rng(seed).choice(len(distinct), MOST_CONSTANTS, replace=False)
+        distinct = [distinct[index] for index in sorted(chosen)]
+    return list(dict.fromkeys([NORMAL, *distinct, *_composites(findings)]))
+
+
+def _composites(findings: Sequence[Findings]) -> list[Findings]:
+    """The most common attributes with the 1, 2, 3, ... most common regions, and with each side."""
+    ill = [item for item in findings if item.lesions]
+    if not ill:
+        return []
+    modes = {name: _most_common(overall_attribute(item, name) for item in ill)[0] for name in ATTRIBUTES}
+    side = _most_common(overall_side(item) for item in ill)[0]
+    common = _most_common(name for item in ill for name in overall_regions(item))
+    leading = [canonical_regions(common[:count]) for count in range(1, len(common) + 1)]
+    lesions = [Lesion(side, regions, **modes) for regions in leading]
+    lesions += [Lesion(name, leading[0] if leading else (), **modes) for name in SIDES]
+    return [Findings(False, (lesion,)) for lesion in lesions]
+
+
+def _most_common(values: Iterable[str]) -> list[str]:
+    return [name for name, _ in Counter(sorted(values)).most_common()]
 
 
 def shuffled_answers(answers: Sequence[Answer | None], seed: int) -> list[Answer | None]:
@@ -101,14 +131,11 @@ def compare(
 ) -> Systems:
     """Score the model's answers and the baselines' on the same references."""
     shuffles = [
-        contributions(metrics, references, shuffled_answers(answers, seed + index))
-        for index in range(SHUFFLES)
+        contributions(metrics, references, shuffled_answers(answers, seed + index)) for index in range(SHUFFLES)
     ]
     pool = [contributions(metrics, references, [Answer(item, item)] * len(references)) for item in constants]
     nearest = None if neighbours is None else contributions(metrics, references, neighbours)
-    return Systems(
-        contributions(metrics, references, answers), np.mean(shuffles, axis=0), np.stack(pool), nearest
-    )
+    return Systems(contributions(metrics, references, answers), np.mean(shuffles, axis=0), np.stack(pool), nearest)
 
 
 def best_constant(pool: np.ndarray) -> np.ndarray:

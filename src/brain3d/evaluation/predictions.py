@@ -18,7 +18,7 @@ from brain3d.cohort import Study
 from brain3d.evaluation.grounded import Grounding, ground, read_mask
 from brain3d.evaluation.score import Answer
 from brain3d.reports import Report, parse_findings
-from brain3d.scans import InputError, Scan, prepare, read_scan
+from brain3d.scans import InputError, Scan, read_scan
 
 FEATURES = 128
 # What a bad scan or a model that chokes on it can raise. Anything else is a bug and ends the run.
@@ -28,8 +28,11 @@ CASE_ERRORS = (InputError, OSError, ValueError, RuntimeError)
 class ReportWriter(Protocol):
     """What evaluation asks of a reader."""
 
+    def volume(self, scan: Scan) -> Any:
+        """The volume that the model sees of a scan."""
+
     def reports(self, scans: Sequence[Any], *, batch_size: int, mirror_check: bool) -> list[Report]:
-        """The reports of many scans, in their order."""
+        """The reports of many volumes, in their order."""
 
     def visual_tokens(self, scan: Any) -> np.ndarray:
         """What the language model is given: (K, d) float32."""
@@ -120,8 +123,8 @@ class PredictionFile:
 @dataclass(frozen=True)
 class _Loaded:
     study: Study
-    scan: Scan
-    mirrored: Scan
+    volume: Any
+    mirrored: Any
     grounding: Grounding | None
 
 
@@ -134,12 +137,13 @@ def _reason(study: Study, error: Exception) -> str:
     return line
 
 
-def _load(study: Study) -> _Loaded:
+def _load(study: Study, reader: ReportWriter) -> _Loaded:
     scan = read_scan(study.image)
+    volume = reader.volume(scan)
     grounding = None
     if study.mask is not None and study.truth is None:
-        grounding = ground(scan, read_mask(study.mask, scan), prepare(scan))
-    return _Loaded(study, scan, mirrored_scan(scan), grounding)
+        grounding = ground(scan, read_mask(study.mask, scan), volume)
+    return _Loaded(study, volume, reader.volume(mirrored_scan(scan)), grounding)
 
 
 def _written(item: _Loaded, report: Report, mirrored: Report, reader: ReportWriter) -> Prediction:
@@ -149,7 +153,7 @@ def _written(item: _Loaded, report: Report, mirrored: Report, reader: ReportWrit
         mirrored_text=mirrored.text,
         flags=tuple(flag.code for flag in report.flags),
         mirrored_flags=tuple(flag.code for flag in mirrored.flags),
-        features=project(reader.visual_tokens(item.scan)),
+        features=project(reader.visual_tokens(item.volume)),
         mirrored_features=project(reader.visual_tokens(item.mirrored)),
         grounding=item.grounding,
     )
@@ -157,9 +161,9 @@ def _written(item: _Loaded, report: Report, mirrored: Report, reader: ReportWrit
 
 def _read_batch(items: list[_Loaded], reader: ReportWriter, mirror_check: bool) -> list[Prediction]:
     """The predictions of a batch; where it fails as a whole, of each study alone."""
-    scans = [scan for item in items for scan in (item.scan, item.mirrored)]
+    volumes = [volume for item in items for volume in (item.volume, item.mirrored)]
     try:
-        reports = reader.reports(scans, batch_size=len(scans), mirror_check=mirror_check)
+        reports = reader.reports(volumes, batch_size=len(volumes), mirror_check=mirror_check)
         pairs = zip(items, reports[::2], reports[1::2], strict=True)
         return [_written(item, report, mirrored, reader) for item, report, mirrored in pairs]
     except CASE_ERRORS as error:
@@ -189,7 +193,7 @@ def predict(
             loaded = []
             for study in batch:
                 try:
-                    loaded.append(_load(study))
+                    loaded.append(_load(study, reader))
                 except CASE_ERRORS as error:
                     file.append(Prediction(study.id, failure=_reason(study, error)))
             for prediction in _read_batch(loaded, reader, mirror_check) if loaded else []:

@@ -57,9 +57,7 @@ def reference_of(source: Source) -> Reference:
     written = None if source.report is None else parse_findings(source.report)
     if source.grounding is not None:
         return _grounded(source.grounding, written)
-    if (
-        written is None
-    ):  # only a mask, and the scan could not be read: a failed case, wrong wherever it counts
+    if written is None:  # only a mask, and the scan could not be read: a failed case, wrong wherever it counts
         return Reference(Findings(normal=False))
     side = overall_side(written)
     return Reference(written, frozenset() if side == "unknown" else frozenset({side}))
@@ -84,7 +82,7 @@ def in_target(truth: Truth | None) -> bool:
 
 
 def groups(sources: Sequence[Source]) -> dict[str, np.ndarray]:
-    """Named groups of cases, as indices; groups that would be empty or repeat "all cases" are left out."""
+    """Named groups of cases, as indices, without the empty ones."""
     truths = [source.truth for source in sources]
     everything = np.arange(len(sources))
     target = np.array([in_target(truth) for truth in truths], dtype=bool)
@@ -94,7 +92,7 @@ def groups(sources: Sequence[Source]) -> dict[str, np.ndarray]:
         "target phantoms without skull": target & ~skull,
         "phantoms with skull": skull,
     }
-    chosen = {name: everything[mask] for name, mask in named.items() if 0 < mask.sum() < len(sources)}
+    chosen = {name: everything[mask] for name, mask in named.items() if mask.any()}
     return {"all cases": everything, **chosen}
 
 

@@ -91,8 +91,7 @@ def score(
 ) -> dict[str, Any]:
     """Score predictions against what is true of their studies: plain JSON values, and the table as text."""
     sources = [
-        replace(source, grounding=prediction.grounding)
-        for source, prediction in zip(sources, predictions, strict=True)
+        replace(source, grounding=prediction.grounding) for source, prediction in zip(sources, predictions, strict=True)
     ]
     references = [reference_of(source) for source in sources]
     answers = [prediction.answer() for prediction in predictions]

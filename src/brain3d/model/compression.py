@@ -15,9 +15,7 @@ class GridCompression(nn.Module):
     "mean_max" sets the box's maximum beside its mean, so that a small bright lesion is not averaged away.
     """
 
-    def __init__(
-        self, token_grid: tuple[int, int, int], grid_size: tuple[int, int, int], reduce: str
-    ) -> None:
+    def __init__(self, token_grid: tuple[int, int, int], grid_size: tuple[int, int, int], reduce: str) -> None:
         super().__init__()
         self.token_grid = token_grid
         self.grid_size = grid_size

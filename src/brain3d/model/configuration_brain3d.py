@@ -123,9 +123,7 @@ class Brain3DConfig(PreTrainedConfig):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(allowed)}")
         if self.text_config.use_bidirectional_attention:
-            raise ValueError(
-                "text_config has use_bidirectional_attention true, expected a causal language model"
-            )
+            raise ValueError("text_config has use_bidirectional_attention true, expected a causal language model")
 
     def _check_patches(self) -> None:
         depth, height, width = self.volume_shape
@@ -169,9 +167,7 @@ class Brain3DConfig(PreTrainedConfig):
         if self.compression == "perceiver" and hidden % self.perceiver_heads:
             raise ValueError(f"vision hidden size {hidden} is not a multiple of {self.perceiver_heads} heads")
         if not 0 <= self.image_token_id < vocabulary:
-            raise ValueError(
-                f"image_token_id {self.image_token_id} is outside the vocabulary of {vocabulary}"
-            )
+            raise ValueError(f"image_token_id {self.image_token_id} is outside the vocabulary of {vocabulary}")
 
 
 def _as_config(given: Any, kind: type) -> Any:

@@ -67,9 +67,7 @@ def inflate(
         tower = Brain3DVisionTower(config).to(vision_model.dtype)
     source, (_, rows, columns) = vision_model.embeddings, config.token_grid
     patches, positions = tower.embeddings.patch_embedding, tower.embeddings.positions
-    patches.weight.copy_(
-        inflate_kernel(source.patch_embedding.weight, config.depth_patch_size, config.inflation)
-    )
+    patches.weight.copy_(inflate_kernel(source.patch_embedding.weight, config.depth_patch_size, config.inflation))
     patches.bias.copy_(source.patch_embedding.bias)
     positions.plane.copy_(resample_positions(source.position_embedding.weight, rows, columns))
     positions.depth.zero_()

@@ -34,9 +34,7 @@ def report_loss(
     counted = (targets != IGNORED).to(losses.dtype)
     if weights is not None:
         if weights.shape != labels.shape:
-            raise ValueError(
-                f"loss_weights have shape {tuple(weights.shape)}, the labels {tuple(labels.shape)}"
-            )
+            raise ValueError(f"loss_weights have shape {tuple(weights.shape)}, the labels {tuple(labels.shape)}")
         counted = counted * weights[:, 1:]
     total = counted.sum() if num_items is None else num_items
     return (losses * counted).sum() / total

@@ -95,9 +95,7 @@ class Brain3DModel(Brain3DPreTrainedModel):
         super().__init__(config)
         self.vision_tower = Brain3DVisionTower(config)
         self.compression = build_compression(config)
-        self.standardiser = (
-            FeatureStandardiser(config.compressed_size) if config.feature_standardisation else None
-        )
+        self.standardiser = FeatureStandardiser(config.compressed_size) if config.feature_standardisation else None
         self.projector = Brain3DProjector(config)
         self.evidence_head = nn.Linear(config.vision_config.hidden_size, 1) if config.evidence_head else None
         self.language_model = AutoModel.from_config(config.text_config)
@@ -128,9 +126,7 @@ class Brain3DModel(Brain3DPreTrainedModel):
         for name in ("hidden_size", "vocab_size", "num_hidden_layers"):
             had, wanted = getattr(text_model.config, name), getattr(self.config.text_config, name)
             if had != wanted:
-                raise ValueError(
-                    f"the language model's {name} is {had}, the config's text_config says {wanted}"
-                )
+                raise ValueError(f"the language model's {name} is {had}, the config's text_config says {wanted}")
         inflate(vision_model, self.config, self.vision_tower)
         self.language_model.load_state_dict(text_model.state_dict())
         self.projector.vis_scale.fill_(initial_scale(self.config, text_model.embed_tokens.weight))
@@ -150,9 +146,7 @@ class Brain3DModel(Brain3DPreTrainedModel):
         """Compressed tokens (B, K, in) -> visual tokens (B, K, d), standardised first where configured."""
         expected = (self.config.num_visual_tokens, self.config.compressed_size)
         if tuple(compressed.shape[1:]) != expected:
-            raise ValueError(
-                f"compressed tokens have shape {tuple(compressed.shape)}, expected (batch, *{expected})"
-            )
+            raise ValueError(f"compressed tokens have shape {tuple(compressed.shape)}, expected (batch, *{expected})")
         compressed = compressed.to(self.projector.linear_1.weight.dtype)
         if self.standardiser is not None:
             compressed = self.standardiser(compressed)
@@ -175,18 +169,14 @@ class Brain3DModel(Brain3DPreTrainedModel):
             ValueError: standardisation is off in the config, or a shape or deviation is wrong.
         """
         if self.standardiser is None:
-            raise ValueError(
-                "the config has feature_standardisation false: there is nowhere to store statistics"
-            )
+            raise ValueError("the config has feature_standardisation false: there is nowhere to store statistics")
         self.standardiser.set(mean, std)
 
     @can_return_tuple
     def get_image_features(self, pixel_values: torch.Tensor) -> BaseModelOutputWithPooling:
         """Volumes (B, 1, D, H, W) -> `last_hidden_state` (B, N, hidden) and `pooler_output` (B, K, d)."""
         tokens = self.encode(pixel_values)
-        return BaseModelOutputWithPooling(
-            last_hidden_state=tokens, pooler_output=self.project(self.compress(tokens))
-        )
+        return BaseModelOutputWithPooling(last_hidden_state=tokens, pooler_output=self.project(self.compress(tokens)))
 
     def get_placeholder_mask(self, input_ids: torch.Tensor, image_features: torch.Tensor) -> torch.Tensor:
         """Where visual tokens go: (B, L, 1), true at `image_token_id`.
@@ -211,9 +201,7 @@ class Brain3DModel(Brain3DPreTrainedModel):
     ) -> torch.Tensor | None:
         given = sum(source is not None for source in (pixel_values, compressed_tokens, image_features))
         if given > 1:
-            raise ValueError(
-                f"{given} of pixel_values, compressed_tokens and image_features given, expected at most 1"
-            )
+            raise ValueError(f"{given} of pixel_values, compressed_tokens and image_features given, expected at most 1")
         if pixel_values is not None:
             return self.get_image_features(pixel_values, return_dict=True).pooler_output
         return image_features if compressed_tokens is None else self.project(compressed_tokens)
@@ -369,9 +357,7 @@ class Brain3DForConditionalGeneration(Brain3DPreTrainedModel, GenerationMixin):
         **kwargs: Any,
     ) -> dict[str, Any]:
         """The image goes in once, at the first step; afterwards the cache remembers it."""
-        inputs = super().prepare_inputs_for_generation(
-            input_ids, is_first_iteration=is_first_iteration, **kwargs
-        )
+        inputs = super().prepare_inputs_for_generation(input_ids, is_first_iteration=is_first_iteration, **kwargs)
         if is_first_iteration or not kwargs.get("use_cache", True):
             images = {
                 "pixel_values": pixel_values,

@@ -22,9 +22,7 @@ def resample_positions(table: torch.Tensor, rows: int, columns: int) -> torch.Te
     count, hidden = table.shape
     side = round(count**0.5)
     if side * side != count:
-        raise ValueError(
-            f"the position table has {count} rows, not a square ({side} x {side} is {side * side})"
-        )
+        raise ValueError(f"the position table has {count} rows, not a square ({side} x {side} is {side * side})")
     if (rows, columns) == (side, side):
         return table.clone()
     planes = table.float().reshape(1, side, side, hidden).permute(0, 3, 1, 2)

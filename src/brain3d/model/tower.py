@@ -38,9 +38,7 @@ class VolumePatchEmbedding(nn.Module):
         cropped = volume[:, 0, :, : rows * patch, : columns * patch]
         slabs = cropped.unfold(1, kernel_depth, self.depth_stride)
         split = slabs.reshape(-1, planes, rows, patch, columns, patch, kernel_depth)
-        patches = split.permute(0, 1, 2, 4, 6, 3, 5).reshape(
-            -1, planes, rows * columns, self.weight[0].numel()
-        )
+        patches = split.permute(0, 1, 2, 4, 6, 3, 5).reshape(-1, planes, rows * columns, self.weight[0].numel())
         return nn.functional.linear(patches, self.weight.reshape(hidden, -1), self.bias)
 
 
@@ -61,9 +59,7 @@ class VolumeEmbeddings(nn.Module):
         """
         expected = (1, *self.volume_shape)
         if tuple(pixel_values.shape[1:]) != expected or pixel_values.ndim != 5:
-            raise ValueError(
-                f"pixel_values have shape {tuple(pixel_values.shape)}, expected (batch, *{expected})"
-            )
+            raise ValueError(f"pixel_values have shape {tuple(pixel_values.shape)}, expected (batch, *{expected})")
         patches = self.patch_embedding(pixel_values.to(self.patch_embedding.weight.dtype))
         return self.positions(patches).flatten(1, 2)
 
@@ -82,9 +78,7 @@ class Brain3DVisionTower(SiglipPreTrainedModel):
         super().__init__(config.vision_config)
         self.embeddings = VolumeEmbeddings(config)
         self.encoder = SiglipEncoder(config.vision_config)
-        self.post_layernorm = nn.LayerNorm(
-            config.vision_config.hidden_size, eps=config.vision_config.layer_norm_eps
-        )
+        self.post_layernorm = nn.LayerNorm(config.vision_config.hidden_size, eps=config.vision_config.layer_norm_eps)
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:

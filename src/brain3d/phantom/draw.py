@@ -47,7 +47,9 @@ class Phantom:
     truth: Truth
 
 
-def _plan(healthy: bool, soft: Tensor, regions: Tensor, points: Tensor, midline: Tensor, rng: torch.Generator) -> list[LesionPlan]:
+def _plan(
+    healthy: bool, soft: Tensor, regions: Tensor, points: Tensor, midline: Tensor, rng: torch.Generator
+) -> list[LesionPlan]:
     if healthy:
         return []
     tissue = (soft[0] + soft[1]).clamp(0, 1) * (soft[3] < -1) * (soft[4] > 0)

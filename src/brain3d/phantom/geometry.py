@@ -40,7 +40,9 @@ def chance(rng: torch.Generator, probability: float) -> bool:
     return float(torch.rand((), generator=rng)) < probability
 
 
-def smooth_noise(grid: Grid, wavelength_mm: float, rng: torch.Generator, device: torch.device, channels: int = 1) -> Tensor:
+def smooth_noise(
+    grid: Grid, wavelength_mm: float, rng: torch.Generator, device: torch.device, channels: int = 1
+) -> Tensor:
     """Smooth Gaussian noise (channels, D, H, W) of unit variance at its control points, one per wavelength."""
     extent = [n * step for n, step in zip(grid.shape, grid.spacing_mm, strict=True)]
     size = [max(2, round(length / wavelength_mm) + 1) for length in extent]

@@ -52,7 +52,9 @@ def _pick_centre(weight: Tensor, points: Tensor, rng: torch.Generator) -> Tensor
     return points.flatten(1)[:, index]
 
 
-def _site_weight(tissue: Tensor, regions: Tensor, midline_mm: Tensor, names: tuple[str, ...], rng: torch.Generator) -> Tensor:
+def _site_weight(
+    tissue: Tensor, regions: Tensor, midline_mm: Tensor, names: tuple[str, ...], rng: torch.Generator
+) -> Tensor:
     """Where a focus may start: mostly anywhere in the cerebrum, at times deep, central, or in the hindbrain."""
     index = {name: names.index(name) + 1 for name in names}
     hind = (regions == index["cerebellum"]) | (regions == index["brainstem"])
@@ -63,7 +65,11 @@ def _site_weight(tissue: Tensor, regions: Tensor, midline_mm: Tensor, names: tup
         central = (midline_mm.abs() < 9) & ~hind & (regions > 0)
         return tissue * central.float()
     if kind < 0.36:
-        deep = (regions == index["deep grey matter"]) | (regions == index["insula"]) | (regions == index["corpus callosum"])
+        deep = (
+            (regions == index["deep grey matter"])
+            | (regions == index["insula"])
+            | (regions == index["corpus callosum"])
+        )
         return tissue * deep.float()
     lobe_share = torch.zeros_like(tissue)
     lobe = ("frontal", "parietal", "temporal", "occipital")[int(float(torch.rand((), generator=rng)) * 4)]
@@ -72,7 +78,12 @@ def _site_weight(tissue: Tensor, regions: Tensor, midline_mm: Tensor, names: tup
 
 
 def plan_lesions(
-    tissue: Tensor, regions: Tensor, midline_mm: Tensor, points: Tensor, names: tuple[str, ...], rng: torch.Generator
+    tissue: Tensor,
+    regions: Tensor,
+    midline_mm: Tensor,
+    points: Tensor,
+    names: tuple[str, ...],
+    rng: torch.Generator,
 ) -> list[LesionPlan]:
     """Draw one to three foci. All maps are (D, H, W); `points` (3, D, H, W) mm; `names` are the region names."""
     count = 1 if chance(rng, 0.8) else 2 + int(chance(rng, 0.35))
@@ -118,7 +129,9 @@ def effacement(plans: list[LesionPlan], points: Tensor) -> Tensor:
     return total
 
 
-def draw_masks(plans: list[LesionPlan], grid: Grid, points: Tensor, tissue: Tensor, grey: Tensor, rng: torch.Generator) -> LesionMasks:
+def draw_masks(
+    plans: list[LesionPlan], grid: Grid, points: Tensor, tissue: Tensor, grey: Tensor, rng: torch.Generator
+) -> LesionMasks:
     """Draw the soft masks of all foci together, cut to brain tissue `tissue` (D, H, W) in 0..1."""
     device = points.device
     border = 0.30 * smooth_noise(grid, 26.0, rng, device)[0] + 0.18 * smooth_noise(grid, 12.0, rng, device)[0]

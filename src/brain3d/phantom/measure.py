@@ -49,8 +49,8 @@ def named_regions(shares: dict[str, float]) -> tuple[str, ...]:
 
 
 def _pool(image: Tensor, grid: Grid) -> Tensor:
-    shape = [max(1, round(n * s / CONTRAST_GRID_MM)) for n, s in zip(grid.shape, grid.spacing_mm, strict=True)]
-    return F.adaptive_avg_pool3d(image[None, None].float(), shape)[0, 0]
+    d, h, w = (max(1, round(n * s / CONTRAST_GRID_MM)) for n, s in zip(grid.shape, grid.spacing_mm, strict=True))
+    return F.adaptive_avg_pool3d(image[None, None].float(), (d, h, w))[0, 0]
 
 
 def _dilate(mask: Tensor, radius: int) -> Tensor:
@@ -61,7 +61,9 @@ def _dilate(mask: Tensor, radius: int) -> Tensor:
     return out[0] > 0
 
 
-def contrast_and_signal(image: Tensor, masks: LesionMasks, tissue: Tissue, brain: Tensor, grid: Grid) -> tuple[float, str]:
+def contrast_and_signal(
+    image: Tensor, masks: LesionMasks, tissue: Tissue, brain: Tensor, grid: Grid
+) -> tuple[float, str]:
     """Contrast-to-noise of the lesion and its signal, on voxels of about 4 mm whatever the phantom's spacing.
 
     Contrast-to-noise is |mean of a part - mean of the shell| / standard deviation of the shell, the shell being

@@ -365,9 +365,7 @@ def _the_lesion(truth: Truth, rng: random.Random) -> str:
     return rng.choice((f"the {noun}", f"the {noun}", f"the {named} {noun}"))
 
 
-def _sign_sentence(
-    degree: str, present: Sequence[str], absent: Sequence[str], truth: Truth, rng: random.Random
-) -> str:
+def _sign_sentence(degree: str, present: Sequence[str], absent: Sequence[str], truth: Truth, rng: random.Random) -> str:
     template = rng.choice(absent if degree == "none" else present)
     template = template.replace("{place}", rng.choice(_PLACES)).replace("{inside}", rng.choice(_INSIDE))
     return _fill(

@@ -25,7 +25,9 @@ class Tissue:
     regions: Tensor
 
 
-def compose_tissue(soft: Tensor, regions: Tensor, grid: Grid, enlarge_mm: Tensor, atrophy: float, folds: Tensor) -> Tissue:
+def compose_tissue(
+    soft: Tensor, regions: Tensor, grid: Grid, enlarge_mm: Tensor, atrophy: float, folds: Tensor
+) -> Tissue:
     """Shares of white, grey and fluid with enlarged ventricles, wider sulci and random cortical folds."""
     white, grey, csf, brain_distance, ventricle_distance = soft
     ventricle = torch.sigmoid((enlarge_mm - ventricle_distance) / 1.2) * (ventricle_distance < 20)

@@ -68,9 +68,5 @@ class Truth:
         """The inverse of `to_dict`; a missing or unknown key is a ValueError."""
         names = {item.name for item in fields(cls)}
         if set(values) != names:
-            raise ValueError(
-                f"a truth's keys differ from the expected: {', '.join(sorted(names ^ set(values)))}"
-            )
-        return cls(
-            **{**values, "regions": tuple(values["regions"]), "region_shares": dict(values["region_shares"])}
-        )
+            raise ValueError(f"a truth's keys differ from the expected: {', '.join(sorted(names ^ set(values)))}")
+        return cls(**{**values, "regions": tuple(values["regions"]), "region_shares": dict(values["region_shares"])})

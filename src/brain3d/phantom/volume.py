@@ -53,7 +53,12 @@ def training_example(phantom: Phantom, spec: VolumeSpec, rng: np.random.Generato
     d, h, w = _start(phantom, torch.from_numpy(mask).to(phantom.brain.device), spec.shape, jitter)
     window = tuple(slice(s, s + n) for s, n in zip((d, h, w), spec.shape, strict=True))
     image = normalise(data, mask)[window].astype(np.float16)
-    parts = [phantom.masks.whole, phantom.masks.core, phantom.masks.necrosis, phantom.tissue.ventricle * phantom.brain]
+    parts = [
+        phantom.masks.whole,
+        phantom.masks.core,
+        phantom.masks.necrosis,
+        phantom.tissue.ventricle * phantom.brain,
+    ]
     masks = F.avg_pool3d(torch.stack([part[window] for part in parts])[None], CELL)[0]
     labels = torch.where(phantom.brain, phantom.tissue.regions, torch.zeros_like(phantom.tissue.regions))[window]
     regions = F.avg_pool3d(F.one_hot(labels, len(REGIONS) + 1).permute(3, 0, 1, 2).float()[None], 4)[0].argmax(0)

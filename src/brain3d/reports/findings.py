@@ -58,9 +58,7 @@ class Lesion:
         if self.side not in SIDES or self.signal not in SIGNALS or not set(degrees) <= set(DEGREES):
             raise ValueError(f"outside the closed lists: {self.side}, {self.signal}, {', '.join(degrees)}")
         if self.regions != canonical_regions(self.regions):
-            raise ValueError(
-                f"regions must stand once each, in the order of REGIONS: {', '.join(self.regions)}"
-            )
+            raise ValueError(f"regions must stand once each, in the order of REGIONS: {', '.join(self.regions)}")
 
     def to_dict(self) -> dict[str, Any]:
         """The lesion as plain JSON values."""

@@ -40,9 +40,7 @@ REGION_PATTERNS = {
         _NEAR + r"(?: (?:the|both|left|right|lateral|third|fourth))* ventric(?:le|les|ular\w*)",
     ),
     "cerebellum": _words(r"cerebell(?:um|ar|i)", r"vermis", r"vermian"),
-    "brainstem": _words(
-        r"brain[ -]?stem", r"pons", r"pontine", r"midbrain", r"mesenceph\w+", r"medulla", r"medullary"
-    ),
+    "brainstem": _words(r"brain[ -]?stem", r"pons", r"pontine", r"midbrain", r"mesenceph\w+", r"medulla", r"medullary"),
 }
 
 _PLACE = (
@@ -134,9 +132,7 @@ _GRADED = r"(?! (?:grade|degree|frontal|parietal|temporal|occipital|up|risk|conv
 SIGNAL_PATTERNS = {
     "high": _words(r"hyper-?intens(?:e|ity|ities)", r"bright(?:er|ness)?"),
     "low": _words(r"hypo-?intens(?:e|ity|ities)", r"dark(?:er)?"),
-    "mixed": _words(
-        r"mixed", r"mixture", r"heterogene\w+", r"inhomogene\w+", r"varying", r"variable", r"uneven"
-    ),
+    "mixed": _words(r"mixed", r"mixture", r"heterogene\w+", r"inhomogene\w+", r"varying", r"variable", r"uneven"),
     "iso": _words(
         r"iso-?intens(?:e|ity)",
         r"iso-?signals?",

@@ -31,9 +31,7 @@ _CUT = re.compile(
     r",|\b(?:with|without|and|but|causing|causes?|producing|which|showing|shows?|surrounded|accompanied|plus"
     r"|has|have|is|are|exhibits?|demonstrates?|resulting)\b"
 )
-_VERB_SIGN = re.compile(
-    r"^(?:compress(?:es|ing)?|effac(?:es|ing)|deforms?|deforming|displac(?:es|ing)|distorts?)$"
-)
+_VERB_SIGN = re.compile(r"^(?:compress(?:es|ing)?|effac(?:es|ing)|deforms?|deforming|displac(?:es|ing)|distorts?)$")
 
 
 @dataclass

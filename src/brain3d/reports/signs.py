@@ -16,9 +16,7 @@ _BEFORE = re.compile(
     rf"\b({_DEGREE}(?: (?:to|and|or) {_DEGREE})?)(?:,? {_STOP}[\w/-]+){{0,3}}"
     r"(?: of(?: (?:the|mixed|surrounding|perilesional|vasogenic|adjacent))*)?\s*$"
 )
-_NOT_OF_THE_SIGN = (
-    r"(?![ -](?:high|low|hyper\w*|hypo\w*|iso\w*|signals?|lesion\w*|mass|tumou?r|portion|increased))"
-)
+_NOT_OF_THE_SIGN = r"(?![ -](?:high|low|hyper\w*|hypo\w*|iso\w*|signals?|lesion\w*|mass|tumou?r|portion|increased))"
 _AFTER = re.compile(
     r"^[^,;]*?(?:\b(?:is|are|was|were|appears?|seems?|remains?|looks?|be)\b"
     r"(?: (?!by\b|in\b|to\b)[\w-]+){0,3}?|:| -) "

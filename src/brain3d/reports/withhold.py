@@ -41,9 +41,7 @@ _TIDY = (
     (re.compile(r"([(,]) *,"), r"\1"),
     (re.compile(r"(^|[.!?]\s+|\n)[ ,]+"), r"\1"),
     (
-        re.compile(
-            r"\b([Aa]) (?=(?:occipital|insul|isointense|extensive|abnormal|edematous|oedematous|area)\w*)"
-        ),
+        re.compile(r"\b([Aa]) (?=(?:occipital|insul|isointense|extensive|abnormal|edematous|oedematous|area)\w*)"),
         r"\1n ",
     ),
 )

@@ -31,9 +31,7 @@ def flags_of(
     """
     flags = []
     if has_skull(coarse, mask, spacing_mm, background):
-        flags.append(
-            Flag("skull_present", "The skull seems to be in the image; the model expects it removed.")
-        )
+        flags.append(Flag("skull_present", "The skull seems to be in the image; the model expects it removed."))
     uncovered = _uncovered(mask, spacing_mm)
     if uncovered:
         flags.append(Flag("small_field_of_view", f"The scan does not cover the whole brain ({uncovered})."))

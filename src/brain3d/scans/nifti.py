@@ -177,8 +177,7 @@ def _orientation(
         codes = axis_codes(affines[0])
         if stated not in (None, codes):
             raise source.refuse(
-                f"stored as {codes} by its header, but --axes says {stated}; leave --axes out, or correct "
-                "the header"
+                f"stored as {codes} by its header, but --axes says {stated}; leave --axes out, or correct the header"
             )
         return affines[0], True
     if stated is None and not without_side:
@@ -233,9 +232,7 @@ def _check_spacing(source: _Source, affine: np.ndarray, shape: tuple[int, ...]) 
     field = spacing * np.array(shape)
     words = " x ".join(f"{mm:.0f}" for mm in field)
     if field.min() < MIN_FIELD_MM:
-        raise source.refuse(
-            f"too small ({words} mm); a scan must cover at least {MIN_FIELD_MM:.0f} mm each way"
-        )
+        raise source.refuse(f"too small ({words} mm); a scan must cover at least {MIN_FIELD_MM:.0f} mm each way")
     if field.max() > MAX_FIELD_MM:
         raise source.refuse(f"a field of view of {words} mm cannot be a head's; correct the header")
     return float(spacing[0]), float(spacing[1]), float(spacing[2])

@@ -79,9 +79,7 @@ def _coarse(data: np.ndarray, geometry: np.ndarray, background: Background) -> t
 
 def _mask_on_grid(mask: np.ndarray, offset_mm: np.ndarray, spec: VolumeSpec) -> np.ndarray:
     centre = (np.array(mask.shape) - 1) / 2 + offset_mm / COARSE_MM
-    share = resample(
-        mask.astype(np.float32), np.diag([COARSE_MM] * 3), centre.tolist(), spec.shape, spec.spacing_mm
-    )
+    share = resample(mask.astype(np.float32), np.diag([COARSE_MM] * 3), centre.tolist(), spec.shape, spec.spacing_mm)
     return share >= 0.5 - 1e-6
 
 

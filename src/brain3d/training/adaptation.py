@@ -34,14 +34,16 @@ class VolumeTask:
         compiled: bool,
     ) -> None:
         torch.manual_seed(seed)
-        hidden = config.vision_config.hidden_size  # type: ignore[union-attr]
+        hidden = config.vision_config.hidden_size
         self.config, self.batch, self.seed = config, batch, seed
         self.module = nn.ModuleDict(
             {
                 "tower": inflate(vision_model, config),
                 "head": head,
                 "evidence": nn.Linear(hidden, 1),
-                "cells": nn.Sequential(nn.LayerNorm(config.compressed_size), nn.Linear(config.compressed_size, CELL_FEATURES)),
+                "cells": nn.Sequential(
+                    nn.LayerNorm(config.compressed_size), nn.Linear(config.compressed_size, CELL_FEATURES)
+                ),
             }
         )
         self.compress = build_compression(config)
@@ -67,7 +69,10 @@ class VolumeTask:
         evidence = F.binary_cross_entropy_with_logits(self.module["evidence"](tokens).squeeze(-1).float(), target)
         boxes = self.module["cells"](self.compress(tokens)).float()
         cells = F.smooth_l1_loss(boxes, sketch, beta=0.1)
-        return dense + evidence + 8.0 * cells, {"cells": float(cells.detach()), "dense": float(dense.detach())}
+        return dense + evidence + 8.0 * cells, {
+            "cells": float(cells.detach()),
+            "dense": float(dense.detach()),
+        }
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -76,7 +81,9 @@ class VolumeTask:
         count = min(len(self.held_out), 100)
         logits, boxes = [], []
         for rows in np.array_split(np.arange(count), max(1, count // 5)):
-            tokens = self.module["tower"](torch.from_numpy(self.held_out.images[rows]).float()[:, None]).last_hidden_state
+            tokens = self.module["tower"](
+                torch.from_numpy(self.held_out.images[rows]).float()[:, None]
+            ).last_hidden_state
             logits.append(self.module["head"](tokens)[0][..., :CELLS])
             boxes.append(self.module["cells"](self.compress(tokens)))
         lesion, sketch = torch.cat(logits), torch.cat(boxes)
@@ -84,13 +91,19 @@ class VolumeTask:
         lesion = lesion.reshape(*masks.shape[:4], CELLS)
         truths = self.held_out.truths[:count]
         halves = sketch[..., 0].clamp(min=0).square().unflatten(1, self.config.grid_size)
-        shares = {"side": side_from_evidence(lesion.sigmoid().sum(-1)), "side_boxes": side_from_evidence(halves)}
+        shares = {
+            "side": side_from_evidence(lesion.sigmoid().sum(-1)),
+            "side_boxes": side_from_evidence(halves),
+        }
         sided = [i for i, t in enumerate(truths) if t.visible and t.side in ("left", "right")]
         figures = {
             name: float(np.mean([(float(share[i]) > 0.5) == (truths[i].side == "left") for i in sided]))
             for name, share in shares.items()
         }
         seen = sketch[..., -1].amax(1)
-        ill, well = [seen[i] for i, t in enumerate(truths) if t.visible], [seen[i] for i, t in enumerate(truths) if t.normal]
+        ill, well = (
+            [seen[i] for i, t in enumerate(truths) if t.visible],
+            [seen[i] for i, t in enumerate(truths) if t.normal],
+        )
         figures["auc"] = float(np.mean([[float(a > b) for b in well] for a in ill]))
         return {**lesion_scores(lesion, masks[..., :CELLS]), **figures}

@@ -41,7 +41,12 @@ def add_lora(model: Brain3DForConditionalGeneration, stage: Stage) -> nn.Module:
 
 def set_trainable(model: nn.Module, trainable: tuple[str, ...]) -> list[dict[str, Any]]:
     """Freeze everything but the named parts; returns parameter groups with the paper's learning-rate factors."""
-    groups: dict[str, list[nn.Parameter]] = {"projector": [], "vis_scale": [], "patch_embedding": [], "lora": []}
+    groups: dict[str, list[nn.Parameter]] = {
+        "projector": [],
+        "vis_scale": [],
+        "patch_embedding": [],
+        "lora": [],
+    }
     for name, parameter in model.named_parameters():
         part = _part_of(name)
         wanted = part in trainable or (part == "vis_scale" and "projector" in trainable)
@@ -101,7 +106,9 @@ class AlignmentTask:
         return self.composite.model.compress(self.composite.model.encode(images))
 
     def _reports(self, bank: Bank, index: np.ndarray, flip: np.ndarray, seed: int) -> list[str]:
-        return [describe_truth(bank, int(i), bool(f), seed + k) for k, (i, f) in enumerate(zip(index, flip, strict=True))]
+        return [
+            describe_truth(bank, int(i), bool(f), seed + k) for k, (i, f) in enumerate(zip(index, flip, strict=True))
+        ]
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         self.module.train()
@@ -200,7 +207,9 @@ def assemble(run: Run) -> Brain3DForConditionalGeneration:
     return model
 
 
-def after_stages(run: Run, model: Brain3DForConditionalGeneration, stages: list[Stage]) -> Brain3DForConditionalGeneration:
+def after_stages(
+    run: Run, model: Brain3DForConditionalGeneration, stages: list[Stage]
+) -> Brain3DForConditionalGeneration:
     """Load what finished alignment stages learned, LoRA merged into the language model."""
     from safetensors.torch import load_file
 

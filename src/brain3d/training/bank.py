@@ -59,7 +59,9 @@ def draw_bank(folder: Path, count: int, seed: int, spec: VolumeSpec, workers: in
     folder.mkdir(parents=True, exist_ok=True)
     starts = range(0, count, SHARD)
     missing = [
-        (i, seed + s, min(SHARD, count - s)) for i, s in enumerate(starts) if not (folder / f"shard-{i:05d}.npz").exists()
+        (i, seed + s, min(SHARD, count - s))
+        for i, s in enumerate(starts)
+        if not (folder / f"shard-{i:05d}.npz").exists()
     ]
     with ProcessPoolExecutor(workers) as pool:
         jobs = [pool.submit(_draw_shard, str(folder), i, first, n, spec) for i, first, n in missing]

@@ -37,7 +37,7 @@ def patch_masks(masks: np.ndarray) -> Tensor:
     return cells.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(b, d // 2, h // 2, w // 2, c * CELLS).float() / 255
 
 
-def dense_loss(head: DenseHead, tokens: Tensor, masks: Tensor, regions: Tensor) -> Tensor:
+def dense_loss(head: nn.Module, tokens: Tensor, masks: Tensor, regions: Tensor) -> Tensor:
     """Binary cross-entropy on occupancies plus 0.3 times cross-entropy on regions, over all patches.
 
     Masks (..., 32) are soft targets in 0..1; a lesion is rare, so its cells weigh four times.
@@ -53,7 +53,11 @@ def dense_loss(head: DenseHead, tokens: Tensor, masks: Tensor, regions: Tensor) 
 def mirrored(images: np.ndarray, masks: np.ndarray, regions: np.ndarray, flip: np.ndarray) -> tuple[np.ndarray, ...]:
     """Mirror the images of a batch where `flip` is true, together with every target that has a left and a right."""
     images, masks, regions = images.copy(), masks.copy(), regions.copy()
-    images[flip], masks[flip], regions[flip] = images[flip][..., ::-1], masks[flip][..., ::-1], regions[flip][..., ::-1]
+    images[flip], masks[flip], regions[flip] = (
+        images[flip][..., ::-1],
+        masks[flip][..., ::-1],
+        regions[flip][..., ::-1],
+    )
     return images, masks, regions
 
 

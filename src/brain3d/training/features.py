@@ -1,4 +1,4 @@
-"""The feature cache: the frozen tower runs once per phantom and mirror image, and every later stage reads the result."""
+"""The feature cache: the frozen tower runs once per phantom and mirror image; later stages read the result."""
 
 from __future__ import annotations
 

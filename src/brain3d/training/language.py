@@ -15,13 +15,69 @@ from brain3d.training.bank import Bank
 from brain3d.training.cells import CELL_FEATURES, cell_features, describe_truth, draw_index, mirror_cells
 
 SPECIAL = ("<pad>", "<eos>", "<bos>", "<image>")
-FINDING_WORDS = (
-    "left right bilateral both midline hemisphere hemispheres sides frontal parietal temporal occipital insula insular "
-    "deep grey basal ganglia thalamus corpus callosum callosal periventricular cerebellum cerebellar brainstem "
-    "high low mixed bright dark hyperintense hypointense isointense heterogeneous increased reduced similar close "
-    "no not none without absent mild slight moderate severe marked extensive mildly slightly moderately severely "
-    "markedly extensively multiple lesion lesions normal unremarkable"
-).split()
+FINDING_WORDS = [
+    "left",
+    "right",
+    "bilateral",
+    "both",
+    "midline",
+    "hemisphere",
+    "hemispheres",
+    "sides",
+    "frontal",
+    "parietal",
+    "temporal",
+    "occipital",
+    "insula",
+    "insular",
+    "deep",
+    "grey",
+    "basal",
+    "ganglia",
+    "thalamus",
+    "corpus",
+    "callosum",
+    "callosal",
+    "periventricular",
+    "cerebellum",
+    "cerebellar",
+    "brainstem",
+    "high",
+    "low",
+    "mixed",
+    "bright",
+    "dark",
+    "hyperintense",
+    "hypointense",
+    "isointense",
+    "heterogeneous",
+    "increased",
+    "reduced",
+    "similar",
+    "close",
+    "no",
+    "not",
+    "none",
+    "without",
+    "absent",
+    "mild",
+    "slight",
+    "moderate",
+    "severe",
+    "marked",
+    "extensive",
+    "mildly",
+    "slightly",
+    "moderately",
+    "severely",
+    "markedly",
+    "extensively",
+    "multiple",
+    "lesion",
+    "lesions",
+    "normal",
+    "unremarkable",
+]
 
 
 def build_tokenizer(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFast:
@@ -37,7 +93,11 @@ def build_tokenizer(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFas
     )
     core.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(
-        tokenizer_object=core, pad_token="<pad>", eos_token="<eos>", bos_token="<bos>", clean_up_tokenization_spaces=False
+        tokenizer_object=core,
+        pad_token="<pad>",
+        eos_token="<eos>",
+        bos_token="<bos>",
+        clean_up_tokenization_spaces=False,
     )
 
 
@@ -92,7 +152,9 @@ class LanguageTask:
     ) -> None:
         torch.manual_seed(seed)
         boxes = grid[0] * grid[1] * grid[2]
-        self.module = nn.ModuleDict({"language": Gemma3ForCausalLM(config), "sketch": Sketch(boxes, config.hidden_size)})
+        self.module = nn.ModuleDict(
+            {"language": Gemma3ForCausalLM(config), "sketch": Sketch(boxes, config.hidden_size)}
+        )
         self.tokenizer, self.prompt, self.grid = tokenizer, prompt, grid
         self.train, self.held_out, self.batch, self.seed = train, held_out, batch, seed
         self.cells, self.held_out_cells = cell_features(train, grid), cell_features(held_out, grid)
@@ -103,16 +165,20 @@ class LanguageTask:
 
     def _loss(self, cells: Tensor, reports: list[str], weighted: bool) -> Tensor:
         ids, labels = encode_reports(self.tokenizer, reports, self.prompt)
-        language = self.module["language"]
+        language: Any = self.module["language"]
         prefix = self.module["sketch"](cells)
         embeds = torch.cat([prefix, language.get_input_embeddings()(ids)], dim=1)
         logits = language(inputs_embeds=embeds).logits[:, prefix.shape[1] :]
         return report_loss(logits, labels, self.weights[ids] if weighted else None)
 
-    def _batch(self, bank: Bank, cells: Tensor, index: np.ndarray, flip: np.ndarray, seed: int) -> tuple[Tensor, list[str]]:
+    def _batch(
+        self, bank: Bank, cells: Tensor, index: np.ndarray, flip: np.ndarray, seed: int
+    ) -> tuple[Tensor, list[str]]:
         picked = cells[index].float()
         picked = torch.where(torch.from_numpy(flip)[:, None, None], mirror_cells(picked, self.grid), picked)
-        reports = [describe_truth(bank, int(i), bool(f), seed + k) for k, (i, f) in enumerate(zip(index, flip, strict=True))]
+        reports = [
+            describe_truth(bank, int(i), bool(f), seed + k) for k, (i, f) in enumerate(zip(index, flip, strict=True))
+        ]
         return picked, reports
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:

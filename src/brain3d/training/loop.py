@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +18,10 @@ from tqdm import tqdm
 class Task(Protocol):
     """What a stage is: the module that learns, its batches, its loss. Batches depend on (seed, step) alone."""
 
-    module: nn.Module
+    @property
+    def module(self) -> nn.Module:
+        """Everything that a checkpoint holds."""
+        ...
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameter groups with `params` and `lr_scale`."""
@@ -44,7 +47,6 @@ class Schedule:
     precision: str = "float32"
     accumulate: int = 1
     save_every_s: float = 120.0
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 class NonFiniteLoss(RuntimeError):
@@ -100,10 +102,13 @@ class Log:
             file.write(json.dumps(row) + "\n")
 
 
-def _step(task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, step: int) -> tuple[float, dict[str, float]]:
+def _step(
+    task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, step: int
+) -> tuple[float, dict[str, float]]:
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(schedule, step) * group["lr_scale"]
-    total, figures = 0.0, {}
+    total = 0.0
+    figures: dict[str, float] = {}
     device = next(task.module.parameters()).device.type
     for part in range(schedule.accumulate):
         with torch.autocast(device, torch.bfloat16, enabled=schedule.precision == "bfloat16"):
@@ -119,8 +124,8 @@ def _step(task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, step
     return total, figures
 
 
-def run_stage(task: Task, schedule: Schedule, folder: Path, name: str) -> dict[str, float]:
-    """Train one stage to its last step, resuming from `folder` where it holds a checkpoint.
+def run_stage(task: Task, schedule: Schedule, folder: Path, name: str, until: int | None = None) -> dict[str, float]:
+    """Train one stage to its last step (or `until`), resuming from `folder` where it holds a checkpoint.
 
     Returns the figures of the last validation. Raises NonFiniteLoss.
     """
@@ -130,8 +135,9 @@ def run_stage(task: Task, schedule: Schedule, folder: Path, name: str) -> dict[s
     first = resume(folder, task, optimizer)
     log, saved, mean = Log(folder.parent / "log.jsonl", name), time.monotonic(), 0.0
     figures: dict[str, float] = {}
+    last = schedule.steps if until is None else min(until, schedule.steps)
     with tqdm(total=schedule.steps, initial=first, desc=name, unit="step") as bar:
-        for step in range(first, schedule.steps):
+        for step in range(first, last):
             loss, extra = _step(task, optimizer, schedule, step)
             mean = loss if step == first else 0.98 * mean + 0.02 * loss
             bar.set_postfix(loss=f"{mean:.4f}", refresh=False)
@@ -139,11 +145,11 @@ def run_stage(task: Task, schedule: Schedule, folder: Path, name: str) -> dict[s
             done = step + 1
             if done % 25 == 0:
                 log.write(step=done, loss=round(mean, 5), lr=learning_rate(schedule, step), **_rounded(extra))
-            if done % schedule.validate_every == 0 or done == schedule.steps:
+            if done % schedule.validate_every == 0 or done == last:
                 figures = task.validate()
                 log.write(step=done, validation=_rounded(figures))
                 tqdm.write(f"{name} {done}: " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
-            if time.monotonic() - saved > schedule.save_every_s or done == schedule.steps:
+            if time.monotonic() - saved > schedule.save_every_s or done == last:
                 save_checkpoint(folder, task, optimizer, done)
                 saved = time.monotonic()
     return figures or task.validate()

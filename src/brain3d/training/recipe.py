@@ -96,7 +96,8 @@ def _build(kind: type, values: Any, where: str) -> Any:
 
 
 def _check_number(value: Any, kind: Any, where: str) -> None:
-    expected = {"int": int, "float": (int, float), "bool": bool, "str": str}.get(str(kind))
+    kinds: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
+    expected = kinds.get(str(kind))
     if expected is not None and (not isinstance(value, expected) or (kind != "bool" and isinstance(value, bool))):
         raise InputError(f"{where}: expected {kind}, found {value!r}")
 

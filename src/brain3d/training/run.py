@@ -128,7 +128,15 @@ def _language(run: Run, stage: Stage) -> Task:
     sizes, tokenizer = run.recipe.model, run.tokenizer()
     config = text_config(sizes, tokenizer)
     return LanguageTask(
-        config, tokenizer, PROMPT, sizes.grid, run.train, run.held_out, stage.batch, run.recipe.seed, sizes.finding_weight
+        config,
+        tokenizer,
+        PROMPT,
+        sizes.grid,
+        run.train,
+        run.held_out,
+        stage.batch,
+        run.recipe.seed,
+        sizes.finding_weight,
     )
 
 
@@ -145,7 +153,8 @@ def build_task(run: Run, stage: Stage) -> Task:
     return build_alignment(run, stage)
 
 
-def _schedule(stage: Stage) -> Schedule:
+def schedule_of(stage: Stage) -> Schedule:
+    """The part of a stage that the loop needs."""
     return Schedule(
         steps=stage.steps,
         lr=stage.lr,
@@ -173,5 +182,5 @@ def run_recipe(path: Path, overrides: list[str], only: str | None = None) -> Pat
         if (folder / f"weights-{stage.steps}.safetensors").exists():
             tqdm.write(f"{stage.name}: finished already")
             continue
-        run_stage(build_task(run, stage), _schedule(stage), folder, stage.name)
+        run_stage(build_task(run, stage), schedule_of(stage), folder, stage.name)
     return export_model(run) if only is None else run.folder

@@ -31,7 +31,9 @@ def side_from_evidence(evidence: Tensor) -> Tensor:
 class SliceTask:
     """Dense lesion, core, necrosis, ventricle and region targets for every patch of a 2-D slab."""
 
-    def __init__(self, config: SiglipVisionConfig, train: Bank, held_out: Bank, batch: int, seed: int, compiled: bool) -> None:
+    def __init__(
+        self, config: SiglipVisionConfig, train: Bank, held_out: Bank, batch: int, seed: int, compiled: bool
+    ) -> None:
         torch.manual_seed(seed)
         self.module = nn.ModuleDict({"tower": SiglipVisionModel(config), "head": DenseHead(config.hidden_size)})
         self.train, self.held_out, self.batch, self.seed = train, held_out, batch, seed
@@ -53,7 +55,11 @@ class SliceTask:
             [torch.from_numpy(rng.choice(len(w), 6, replace=False, p=(w / w.sum()).numpy())) for w in weight.double()]
         )
         rows = torch.arange(len(planes))[:, None]
-        images, masks, regions = images[rows, planes].flatten(0, 1), masks[rows, planes].flatten(0, 1), regions[rows, planes]
+        images, masks, regions = (
+            images[rows, planes].flatten(0, 1),
+            masks[rows, planes].flatten(0, 1),
+            regions[rows, planes],
+        )
         tokens = self.encode(pixel_values=images).last_hidden_state
         b, h, w, _ = masks.shape
         return dense_loss(self.module["head"], tokens, masks.reshape(b, h * w, -1), regions), {}
@@ -68,7 +74,10 @@ class SliceTask:
         images = slabs_of(volumes)
         b, d, h, w = masks.shape[:4]
         logits = torch.cat(
-            [self.module["head"](self.module["tower"](pixel_values=x).last_hidden_state)[0] for x in images.flatten(0, 1).split(132)]
+            [
+                self.module["head"](self.module["tower"](pixel_values=x).last_hidden_state)[0]
+                for x in images.flatten(0, 1).split(132)
+            ]
         )
         logits = logits.reshape(b, d, h, w, -1)[..., :CELLS]
         shares = side_from_evidence(logits.sigmoid().sum(-1))
@@ -79,4 +88,8 @@ class SliceTask:
         ill = [float(mass[i]) for i, t in enumerate(truths) if t.visible]
         well = [float(mass[i]) for i, t in enumerate(truths) if t.normal]
         separation = float(np.mean([[a > b for b in well] for a in ill])) if ill and well else float("nan")
-        return {**lesion_scores(logits, masks[..., :CELLS]), "side": float(np.mean(hits)), "auc_max": separation}
+        return {
+            **lesion_scores(logits, masks[..., :CELLS]),
+            "side": float(np.mean(hits)),
+            "auc_max": separation,
+        }

@@ -1,0 +1,90 @@
+"""What several commands share: arguments, and output that is written whole or not at all."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+RAW = argparse.RawDescriptionHelpFormatter
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """--model and --device."""
+    parser.add_argument(
+        "--model",
+        default="brain3d-mini",
+        metavar="NAME|FOLDER",
+        help="the model: a name that `brain3d models` lists, or a folder (default: brain3d-mini)",
+    )
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (default: auto)"
+    )
+
+
+@contextmanager
+def only_results_on_stdout() -> Iterator[None]:
+    """While the work is done, what libraries print goes to stderr; stdout is for the result."""
+    with redirect_stdout(sys.stderr):
+        yield
+
+
+class OutputFile:
+    """A file to be written at the end of slow work. Whether it can be is found out at once: InputError if not."""
+
+    def __init__(self, path: str, option: str, suffix: str = "") -> None:
+        from brain3d.scans.types import InputError
+
+        self.given, self.path = path, Path(path).resolve()
+        if suffix and self.path.suffix.lower() != suffix:
+            raise InputError(f"{option} {path}: give a name that ends in {suffix}")
+        if self.path.is_dir():
+            raise InputError(f"{option} {path}: a folder; give a file")
+        if not self.path.parent.is_dir():
+            raise InputError(f"{option} {path}: its folder does not exist; make it first")
+        self._option = option
+        with self._refusing():
+            probe = self._partial()
+            probe.touch()
+            probe.unlink()
+
+    def write(self, content: bytes) -> None:
+        """Put the content there, whole or not at all."""
+        with self._refusing():
+            if self.path.exists() and not self.path.is_file():
+                self.path.write_bytes(content)  # a device or a pipe: nothing to replace
+                return
+            partial = self._partial()
+            try:
+                partial.write_bytes(content)
+                partial.replace(self.path)
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def _partial(self) -> Path:
+        return self.path.with_name(f".{secrets.token_hex(8)}.part")
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        from brain3d.scans.types import InputError
+
+        try:
+            yield
+        except OSError as error:
+            raise InputError(f"{self._option} {self.given}: cannot be written ({error.strerror})") from error
+
+
+def refuse_clashes(files: list[OutputFile], inputs: list[Path]) -> None:
+    """InputError where one file is to be written twice, or over an input."""
+    from brain3d.scans.types import InputError
+
+    paths = [file.path for file in files]
+    for file in files:
+        if paths.count(file.path) > 1 or file.path in [path.resolve() for path in inputs]:
+            raise InputError(f"{file.given}: an input or another output has this name; give a new one")
+
+
+Subparsers = argparse._SubParsersAction  # the type that argparse gives no public name

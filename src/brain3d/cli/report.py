@@ -1,0 +1,89 @@
+"""`brain3d report`: read one scan."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brain3d.cli.common import (
+    RAW,
+    OutputFile,
+    Subparsers,
+    add_model_arguments,
+    only_results_on_stdout,
+    refuse_clashes,
+)
+
+if TYPE_CHECKING:
+    from brain3d.reading import Reader
+    from brain3d.scans import Scan
+
+EPILOG = """examples:
+  brain3d report --sample
+  brain3d report scan.nii.gz --preview look.png
+  brain3d report scan.nii.gz --format json --output report.json
+  brain3d report old.nii --axes LPS          the header does not say which side is left, but you know
+  brain3d report old.nii --without-side      nobody knows; the report names no side"""
+
+
+def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
+    """Describe the command."""
+    parser = commands.add_parser("report", help="read a scan, write its report", epilog=EPILOG, formatter_class=RAW)
+    parser.add_argument("scan", nargs="?", metavar="SCAN", help="a NIfTI file (.nii, .nii.gz), or a folder with one")
+    parser.add_argument("--sample", action="store_true", help="read the synthetic scan that comes with the package")
+    parser.add_argument("--output", metavar="FILE", help="write the report there instead of on stdout")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    parser.add_argument("--preview", metavar="PNG", help="also draw three planes as the model sees them")
+    add_model_arguments(parser)
+    parser.add_argument("--seed", type=int, default=0, help="for decoding that draws lots; the default does not")
+    parser.add_argument("--axes", metavar="LPS", help="where each stored index grows, if the header does not say")
+    parser.add_argument("--without-side", action="store_true", help="accept a header without orientation")
+    parser.add_argument("--no-mirror-check", action="store_true", help="do not read the mirror image too")
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Read the scan, and only then load the model: a bad input is told at once."""
+    from brain3d.scans import read_scan
+
+    source = _source(args)
+    output = OutputFile(args.output, "--output") if args.output else None
+    preview = OutputFile(args.preview, "--preview", ".png") if args.preview else None
+    refuse_clashes([file for file in (output, preview) if file], [source])
+    with only_results_on_stdout():
+        scan = read_scan(source, axes=args.axes, without_side=args.without_side)
+        from brain3d.reading import load
+
+        reader = load(args.model, device=args.device)
+        report = reader.report(scan, mirror_check=not args.no_mirror_check, seed=args.seed)
+        picture = _picture(reader, scan) if preview else b""
+    text = report.to_json() + "\n" if args.format == "json" else report.to_text()
+    if preview:
+        preview.write(picture)
+    if output:
+        output.write(text.encode())
+    else:
+        sys.stdout.write(text)
+
+
+def _source(args: argparse.Namespace) -> Path:
+    from brain3d.reading.models import sample_scan
+    from brain3d.scans.types import InputError
+
+    if bool(args.scan) == args.sample:
+        raise InputError("give one of SCAN and --sample")
+    return sample_scan() if args.sample else Path(args.scan)
+
+
+def _picture(reader: Reader, scan: Scan) -> bytes:
+    from brain3d.scans.preview import render_planes
+
+    volume = reader.volume(scan)
+    point, _ = reader.evidence(volume)
+    what = "no lesion suspected: through the middle" if point is None else "through the suspected lesion"
+    buffer = io.BytesIO()
+    render_planes(volume, point, f"As the model sees it, {what}").save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -1,0 +1,34 @@
+"""`brain3d train`: run a recipe."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from brain3d.cli.common import RAW, Subparsers, only_results_on_stdout
+
+EPILOG = """examples:
+  brain3d train recipes/brain3d-mini.yaml
+  brain3d train recipes/brain3d-mini.yaml output=runs/try seed=3
+  brain3d train recipes/brain3d-mini.yaml --stage language
+
+An interrupted run continues where it stopped when the same command is given again."""
+
+
+def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
+    """Describe the command."""
+    parser = commands.add_parser("train", help="run a recipe's stages", epilog=EPILOG, formatter_class=RAW)
+    parser.add_argument("recipe", metavar="RECIPE", help="a YAML file; recipes/ has some")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="change a value of the recipe")
+    parser.add_argument("--stage", metavar="NAME", help="run only this stage")
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the recipe and print where the result lies."""
+    from brain3d.training.run import run_recipe
+
+    with only_results_on_stdout():
+        folder = run_recipe(Path(args.recipe), args.overrides, args.stage)
+    print(folder)

@@ -1,0 +1,210 @@
+"""What a `Reader` asks of a model, and the model that answers it. The only module of reading that needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from brain3d.reading.models import Identity
+from brain3d.scans.types import InputError, VolumeSpec
+
+if TYPE_CHECKING:
+    import torch
+
+    from brain3d.model import Brain3DForConditionalGeneration, Brain3DProcessor
+
+DEVICES = ("auto", "cpu", "cuda")
+ROWS_ENCODED_AT_ONCE = 4  # bounds memory: attention over every patch of a volume is large
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How words are chosen. Greedy unless `do_sample`; then `temperature` and `seed` decide."""
+
+    max_new_tokens: int = 192
+    do_sample: bool = False
+    temperature: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise InputError(f"max_new_tokens {self.max_new_tokens}: a report needs at least one")
+        if self.do_sample and not self.temperature > 0:
+            raise InputError(f"temperature {self.temperature}: must be above zero; for greedy decoding do not sample")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as a report states them."""
+        shared = {"max_new_tokens": self.max_new_tokens, "seed": self.seed}
+        if self.do_sample:
+            return {"decoding": "sampling", "temperature": self.temperature, **shared}
+        return {"decoding": "greedy", **shared}
+
+
+@dataclass(frozen=True)
+class Written:
+    """A generated text; `complete` is False where it was cut at the most tokens allowed."""
+
+    text: str
+    complete: bool = True
+
+
+class Engine(Protocol):
+    """A model as a reader sees it: arrays in, words and arrays out. Volumes are (1, D, H, W) on `spec`."""
+
+    @property
+    def identity(self) -> Identity:
+        """Name, version, hash."""
+
+    @property
+    def spec(self) -> VolumeSpec:
+        """The grid of the volumes."""
+
+    def settings(self) -> dict[str, Any]:
+        """What a report's `generation` says of the model's side: prompt, device, dtype."""
+
+    def write(self, volumes: Sequence[np.ndarray], decoding: Decoding) -> list[Written]:
+        """The text for each volume."""
+
+    def visual_tokens(self, volumes: Sequence[np.ndarray]) -> np.ndarray:
+        """(B, K, d) float32: what the language model is given."""
+
+    def evidence(self, volume: np.ndarray) -> np.ndarray | None:
+        """Probability of a lesion at every voxel (D, H, W) float32; None for a model without that head."""
+
+
+def pick_device(device: str) -> torch.device:
+    """ "auto" is a CUDA GPU where there is one, else the CPU. InputError for one that is not there."""
+    import torch
+
+    if device not in DEVICES:
+        raise InputError(f"device {device!r}: give {', '.join(DEVICES)}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda: this machine has no CUDA GPU that torch can use; give --device cpu or auto")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)
+
+
+def patches_to_voxels(
+    patches: np.ndarray, shape: tuple[int, int, int], size: Sequence[int], stride: Sequence[int]
+) -> np.ndarray:
+    """Values per patch (D', H', W') as a map (D, H, W): linear between their centres, constant beyond."""
+    from scipy import ndimage
+
+    axes = [(np.arange(n) - (width - 1) / 2) / step for n, width, step in zip(shape, size, stride, strict=True)]
+    grid = np.meshgrid(*axes, indexing="ij")
+    return np.asarray(ndimage.map_coordinates(patches, grid, order=1, mode="nearest"), dtype=np.float32)
+
+
+class ModelEngine:
+    """A Brain3D model with its processor on a device; float32."""
+
+    def __init__(
+        self,
+        model: Brain3DForConditionalGeneration,
+        processor: Brain3DProcessor,
+        identity: Identity,
+        device: torch.device,
+    ) -> None:
+        self.model = model.eval().to(device)
+        self.processor = processor
+        self.device = device
+        self._identity = identity
+
+    @classmethod
+    def from_folder(cls, folder: Path, identity: Identity, device: torch.device, given: str) -> ModelEngine:
+        """Load a complete model folder. InputError, naming it as `given`, where it cannot be a model."""
+        from safetensors import SafetensorError
+
+        from brain3d.model import Brain3DForConditionalGeneration, Brain3DProcessor
+
+        try:
+            model, info = Brain3DForConditionalGeneration.from_pretrained(
+                folder, output_loading_info=True, local_files_only=True
+            )
+            processor = Brain3DProcessor.from_pretrained(folder)
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            reason = str(error).strip().split("\n")[0].replace(str(folder), "the folder")
+            raise InputError(f"{given}: cannot be loaded ({reason}); download or export it again") from error
+        wrong = sorted([*info["missing_keys"], *info["unexpected_keys"], *map(str, info["mismatched_keys"])])
+        if wrong:
+            raise InputError(
+                f"{given}: the weights are not those that its config.json describes ({len(wrong)} differ, "
+                f"first {wrong[0]}); download or export it again"
+            )
+        return cls(model, processor, identity, device)
+
+    @property
+    def identity(self) -> Identity:
+        return self._identity
+
+    @property
+    def spec(self) -> VolumeSpec:
+        return self.model.config.volume_spec()
+
+    def settings(self) -> dict[str, Any]:
+        dtype = str(self.model.dtype).removeprefix("torch.")
+        return {"prompt": self.processor.prompt, "device": self.device.type, "dtype": dtype}
+
+    def write(self, volumes: Sequence[np.ndarray], decoding: Decoding) -> list[Written]:
+        features = self._features(volumes)
+        if not decoding.do_sample:
+            return self._generate(features, decoding)
+        # One at a time, each from the seed, so that company in a batch does not change what is drawn.
+        return [self._generate(row[None], decoding)[0] for row in features]
+
+    def visual_tokens(self, volumes: Sequence[np.ndarray]) -> np.ndarray:
+        return np.asarray(self._features(volumes).float().cpu().numpy(), dtype=np.float32)
+
+    def evidence(self, volume: np.ndarray) -> np.ndarray | None:
+        import torch
+
+        config = self.model.config
+        if not config.evidence_head:
+            return None
+        with torch.inference_mode():
+            tokens = self.model.model.encode(torch.from_numpy(volume)[None].to(self.device))
+            patches = self.model.model.evidence(tokens)[0].float().sigmoid().cpu().numpy()
+        size = (config.depth_patch_size, config.patch_size, config.patch_size)
+        stride = (config.depth_stride, config.patch_size, config.patch_size)
+        return patches_to_voxels(patches, config.volume_shape, size, stride)
+
+    def _features(self, volumes: Sequence[np.ndarray]) -> torch.Tensor:
+        import torch
+
+        pixels = self.processor(volumes)["pixel_values"]
+        with torch.inference_mode():
+            parts = [
+                self.model.get_image_features(part.to(self.device)).pooler_output
+                for part in pixels.split(ROWS_ENCODED_AT_ONCE)
+            ]
+        return torch.cat(parts)
+
+    def _generate(self, features: torch.Tensor, decoding: Decoding) -> list[Written]:
+        import torch
+
+        inputs = self.processor(batch_size=len(features))
+        ids = inputs["input_ids"].to(self.device)
+        tokenizer = self.processor.tokenizer
+        sampling = (
+            {"do_sample": True, "temperature": decoding.temperature} if decoding.do_sample else {"do_sample": False}
+        )
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices), torch.inference_mode():
+            torch.manual_seed(decoding.seed)
+            rows = self.model.generate(
+                input_ids=ids,
+                attention_mask=inputs["attention_mask"].to(self.device),
+                image_features=features,
+                max_new_tokens=decoding.max_new_tokens,
+                eos_token_id=tokenizer.eos_token_id,
+                pad_token_id=tokenizer.pad_token_id,
+                **sampling,
+            )
+        ended = (rows[:, ids.shape[1] :] == tokenizer.eos_token_id).any(dim=1).tolist()
+        texts = self.processor.decode(rows.cpu())
+        return [Written(text, done) for text, done in zip(texts, ended, strict=True)]

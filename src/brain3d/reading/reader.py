@@ -1,0 +1,184 @@
+"""The reader: a scan in, a report out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from brain3d.reading.engine import Decoding, Engine, Written
+from brain3d.reading.evidence import suspected_point
+from brain3d.reading.mirror_check import SIDE_UNKNOWN, Checked, check, without_side
+from brain3d.reports import Report, parse_findings
+from brain3d.scans import Flag, InputError, Scan, Volume, mirror, prepare, read_scan
+
+Readable = str | os.PathLike[str] | Scan | Volume
+CUT_SHORT = Flag("cut_short", "The text reached the most tokens allowed and may lack its end.")
+UNCLEAR = Flag("findings_unclear", "The text states neither a lesion nor that there is none.")
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A scan on its way: its volume, and what the report says of the file."""
+
+    volume: Volume
+    scan: dict[str, Any]
+
+
+class Reader:
+    """Reads scans with one model. Make one with `brain3d.load`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def identity(self) -> dict[str, str]:
+        """Name, version and weight hash of the model, as its reports state them."""
+        return self._engine.identity.to_dict()
+
+    def report(
+        self,
+        scan: Readable,
+        *,
+        axes: str | None = None,
+        without_side: bool = False,
+        mirror_check: bool = True,
+        seed: int = 0,
+        max_new_tokens: int = 192,
+        do_sample: bool = False,
+        temperature: float = 1.0,
+    ) -> Report:
+        """The report of one scan: a path, or what `read_scan` or `volume` returned.
+
+        `axes` and `without_side` as for `read_scan`. With `mirror_check` the mirror image is read too, and
+        the side withheld where the two disagree. Raises InputError for a scan that cannot be read.
+        """
+        return self.reports(
+            [scan],
+            batch_size=1,
+            axes=axes,
+            without_side=without_side,
+            mirror_check=mirror_check,
+            seed=seed,
+            max_new_tokens=max_new_tokens,
+            do_sample=do_sample,
+            temperature=temperature,
+        )[0]
+
+    def reports(
+        self,
+        scans: Sequence[Readable],
+        *,
+        batch_size: int = 8,
+        axes: str | None = None,
+        without_side: bool = False,
+        mirror_check: bool = True,
+        seed: int = 0,
+        max_new_tokens: int = 192,
+        do_sample: bool = False,
+        temperature: float = 1.0,
+    ) -> list[Report]:
+        """The reports of many scans, in their order, `batch_size` at once; each as `report` alone would give it."""
+        if batch_size < 1:
+            raise InputError(f"batch_size {batch_size}: give at least 1")
+        decoding = Decoding(max_new_tokens, do_sample, temperature, seed)
+        pending = iter(scans)
+        reports: list[Report] = []
+        while batch := list(islice(pending, batch_size)):
+            items = [self._item(scan, axes, without_side) for scan in batch]
+            reports.extend(self._read(items, decoding, mirror_check))
+        return reports
+
+    def volume(self, scan: Readable, *, axes: str | None = None, without_side: bool = False) -> Volume:
+        """The volume that the model sees of a scan."""
+        return self._item(scan, axes, without_side).volume
+
+    def visual_tokens(self, scan: Readable, *, axes: str | None = None, without_side: bool = False) -> np.ndarray:
+        """What the language model is given: (K, d) float32."""
+        volume = self.volume(scan, axes=axes, without_side=without_side)
+        tokens: np.ndarray = self._engine.visual_tokens([volume.data])[0]
+        return tokens
+
+    def evidence(self, volume: Volume) -> tuple[tuple[float, float, float] | None, np.ndarray | None]:
+        """Where the model suspects a lesion: the point (d, h, w), and its probability at every voxel (D, H, W).
+
+        The point is None where no lesion is probable, the map where the model has no such head.
+        """
+        evidence = self._engine.evidence(_on_grid(volume, self._engine).data)
+        if evidence is None:
+            return None, None
+        return suspected_point(evidence, self._engine.spec.spacing_mm), evidence
+
+    def _item(self, given: Readable, axes: str | None, without_side: bool) -> _Item:
+        if isinstance(given, Volume):
+            return _Item(_on_grid(given, self._engine), _describe_volume(given))
+        scan = given if isinstance(given, Scan) else read_scan(given, axes=axes, without_side=without_side)
+        return _Item(prepare(scan, self._engine.spec), _describe(scan))
+
+    def _read(self, items: list[_Item], decoding: Decoding, mirror_check: bool) -> Iterator[Report]:
+        checked = [mirror_check and item.volume.side_known for item in items]
+        volumes = [item.volume.data for item in items]
+        volumes += [mirror(item.volume).data for item, check_it in zip(items, checked, strict=True) if check_it]
+        written = self._engine.write(volumes, decoding)
+        mirrored = iter(written[len(items) :])
+        for item, own, check_it in zip(items, written, checked, strict=False):
+            yield self._report(item, own, next(mirrored) if check_it else None, decoding)
+
+    def _report(self, item: _Item, own: Written, mirrored: Written | None, decoding: Decoding) -> Report:
+        result: dict[str, Any] = {"done": mirrored is not None}
+        if mirrored is not None:
+            result["result"], checked = check(own.text, mirrored.text)
+        elif item.volume.side_known:
+            checked = Checked(own.text, parse_findings(own.text))
+        else:
+            checked = without_side(own.text, SIDE_UNKNOWN)
+        extra: tuple[Flag, ...] = () if own.complete else (CUT_SHORT,)
+        if not checked.findings.normal and not checked.findings.lesions:
+            extra += (UNCLEAR,)
+        return Report(
+            text=checked.text,
+            findings=checked.findings,
+            flags=tuple(dict.fromkeys((*item.volume.flags, *checked.flags, *extra))),
+            scan=item.scan,
+            preprocessing=[dict(step) for step in item.volume.steps],
+            model=self.identity(),
+            generation={**self._engine.settings(), **decoding.to_dict(), "mirror_check": result},
+        )
+
+
+def _describe(scan: Scan) -> dict[str, Any]:
+    return {
+        "sha256": scan.sha256,
+        "shape": [int(n) for n in scan.data.shape],
+        "spacing_mm": [round(float(mm), 4) for mm in scan.spacing_mm],
+        "axes": scan.axes,
+    }
+
+
+def _spacing(volume: Volume) -> list[float]:
+    return [round(float(mm), 4) for mm in np.linalg.norm(volume.affine[:3, :3], axis=0)]
+
+
+def _describe_volume(volume: Volume) -> dict[str, Any]:
+    """What is known of a scan that came as a volume: the hash is that of the volume's own voxels."""
+    return {
+        "sha256": hashlib.sha256(np.ascontiguousarray(volume.data).tobytes()).hexdigest(),
+        "shape": [int(n) for n in volume.data.shape[1:]],
+        "spacing_mm": _spacing(volume),
+        "axes": "SAR",
+    }
+
+
+def _on_grid(volume: Volume, engine: Engine) -> Volume:
+    spec = engine.spec
+    fits = all(abs(mm - spec.spacing_mm) < 1e-3 for mm in _spacing(volume))
+    if volume.data.shape != (1, *spec.shape) or not fits:
+        raise InputError(
+            f"a volume of {volume.data.shape[1:]} at {_spacing(volume)} mm, where the model reads "
+            f"{spec.shape} at {spec.spacing_mm:g} mm; prepare it with Reader.volume"
+        )
+    return volume

@@ -1,0 +1,120 @@
+"""Phantoms: deterministic, varied, and true to their own masks."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from brain3d.phantom.draw import TRAINING_GRID, Phantom, draw_phantom
+from brain3d.phantom.geometry import Grid
+from brain3d.phantom.measure import named_regions, signal_of
+from brain3d.phantom.volume import training_example
+from brain3d.scans import VolumeSpec, side_of
+
+
+@pytest.fixture(scope="module")
+def phantoms() -> list[Phantom]:
+    return [draw_phantom(seed) for seed in range(100, 124)]
+
+
+def test_the_same_seed_draws_the_same_patient() -> None:
+    first, second = draw_phantom(5), draw_phantom(5)
+    assert torch.equal(first.image, second.image)
+    assert first.truth == second.truth
+
+
+def test_other_seeds_draw_other_patients(phantoms: list[Phantom]) -> None:
+    images = {p.image.numpy().tobytes() for p in phantoms}
+    assert len(images) == len(phantoms)
+
+
+def test_healthy_and_ill_both_occur_and_share_one_path(phantoms: list[Phantom]) -> None:
+    kinds = {p.truth.normal for p in phantoms}
+    assert kinds == {True, False}
+    assert all(float(p.masks.whole.sum()) == 0 for p in phantoms if p.truth.normal)
+
+
+def test_side_and_volume_follow_from_the_mask(phantoms: list[Phantom]) -> None:
+    for phantom in phantoms:
+        if phantom.truth.normal:
+            continue
+        whole = phantom.masks.whole.double()
+        left = float(whole[phantom.midline_mm < 0].sum() / whole.sum())
+        offset = float((whole * phantom.midline_mm).sum() / whole.sum())
+        assert phantom.truth.left_share == pytest.approx(left, abs=1e-4)
+        assert phantom.truth.side == side_of(left, offset)
+        assert phantom.truth.volume_ml == pytest.approx(float(whole.sum()) * 0.064, rel=1e-4)
+
+
+def test_region_shares_partition_the_lesion(phantoms: list[Phantom]) -> None:
+    for phantom in phantoms:
+        if not phantom.truth.normal:
+            shares = {k: v for k, v in phantom.truth.region_shares.items() if k != "periventricular"}
+            assert 0.85 <= sum(shares.values()) <= 1.001
+
+
+def test_core_lies_in_the_lesion_and_necrosis_in_the_core(phantoms: list[Phantom]) -> None:
+    for phantom in phantoms:
+        masks = phantom.masks
+        assert bool((masks.core <= masks.whole + 1e-5).all())
+        assert bool((masks.necrosis <= masks.core + 1e-5).all())
+
+
+def test_conspicuous_lesions_really_stand_out(phantoms: list[Phantom]) -> None:
+    """A reader who knows nothing but intensities sees the lesion where the truth says it is conspicuous."""
+    checked = 0
+    for phantom in phantoms:
+        truth = phantom.truth
+        if truth.normal or (truth.contrast_to_noise or 0) < 4:
+            continue
+        lesion = phantom.masks.whole > 0.8
+        tissue = phantom.brain & (phantom.masks.whole < 0.02) & (phantom.tissue.csf < 0.2)
+        centre, spread = phantom.image[tissue].median(), phantom.image[tissue].std()
+        checked += 1
+        assert float(((phantom.image[lesion] - centre).abs() / spread).max()) > 1.5
+    assert checked > 3
+
+
+def test_the_grid_changes_the_voxels_not_the_patient() -> None:
+    fine = Grid(shape=(104, 116, 108), spacing_mm=(2.0, 2.0, 2.0))
+    seeds = [s for s in range(100, 112) if not draw_phantom(s).truth.normal][:2]
+    for seed in seeds:
+        coarse_truth, fine_truth = draw_phantom(seed).truth, draw_phantom(seed, grid=fine).truth
+        assert fine_truth.normal == coarse_truth.normal
+        assert fine_truth.skull == coarse_truth.skull
+
+
+def test_examples_are_centred_on_the_midline(phantoms: list[Phantom]) -> None:
+    spec = VolumeSpec()
+    for phantom in phantoms[:6]:
+        example = training_example(phantom, spec, np.random.default_rng(0))
+        assert example.image.shape == spec.shape
+        assert example.image.min() == -1
+        assert example.image.max() <= 1
+        columns = np.flatnonzero((example.regions > 0).any((0, 1)))
+        assert abs((columns[0] + columns[-1]) / 2 - 5.5) <= 1.0
+
+
+def test_an_example_at_the_wrong_spacing_is_refused(phantoms: list[Phantom]) -> None:
+    moved = replace(phantoms[0], grid=replace(TRAINING_GRID, spacing_mm=(3.0, 3.0, 3.0)))
+    with pytest.raises(ValueError, match=r"3\.0.*4\.0"):
+        training_example(moved, VolumeSpec(), np.random.default_rng(0))
+
+
+def test_named_regions_always_name_the_largest() -> None:
+    shares = dict.fromkeys(("frontal", "parietal", "temporal", "occipital", "insula", "deep grey matter"), 0.02) | {
+        "corpus callosum": 0.0,
+        "periventricular": 0.9,
+        "cerebellum": 0.0,
+        "brainstem": 0.06,
+    }
+    assert named_regions(shares) == ("periventricular", "brainstem")
+
+
+@pytest.mark.parametrize(
+    ("bright", "dark", "signal"),
+    [(0.9, 0.0, "high"), (0.0, 0.9, "low"), (0.5, 0.3, "mixed"), (0.1, 0.1, "iso"), (0.31, 0.14, "high")],
+)
+def test_signal_by_bright_and_dark_shares(bright: float, dark: float, signal: str) -> None:
+    assert signal_of(bright, dark) == signal

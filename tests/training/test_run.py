@@ -1,0 +1,83 @@
+"""The embedded model's own recipe, run for real at a very small size."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from brain3d.model import Brain3DForConditionalGeneration, Brain3DProcessor
+from brain3d.training.run import run_recipe
+
+from .conftest import ALIGNMENT, tiny_overrides
+
+
+def rows(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def weights_of(run: Path, stage: str) -> dict[str, torch.Tensor]:
+    return load_file(next((run / stage).glob("weights-*.safetensors")))
+
+
+def test_every_stage_ran_and_logged_its_validation(tiny_run: Path) -> None:
+    stages = {row["stage"] for row in rows(tiny_run) if "validation" in row}
+    assert stages == {"slices", "volumes", "language", *ALIGNMENT}
+
+
+def test_the_language_model_learns(tiny_run: Path) -> None:
+    losses = [row["validation"]["loss"] for row in rows(tiny_run) if row["stage"] == "language" and "validation" in row]
+    assert losses[-1] < np.log(320) * 0.8
+
+
+def test_each_stage_trains_what_its_recipe_names_and_nothing_else(tiny_run: Path) -> None:
+    before, after = weights_of(tiny_run, "grounding"), weights_of(tiny_run, "warm-up")
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(".projector." in name for name in changed), changed
+
+
+def test_lora_never_lands_in_the_vision_tower(tiny_run: Path) -> None:
+    adapters = [name for name in weights_of(tiny_run, "specialisation") if ".lora_" in name]
+    assert adapters
+    assert all("language_model" in name and "vision_tower" not in name for name in adapters)
+
+
+def test_specialisation_moves_its_adapters(tiny_run: Path) -> None:
+    raised = [t for name, t in weights_of(tiny_run, "specialisation").items() if ".lora_B." in name]
+    assert any(float(t.abs().max()) > 0 for t in raised)
+
+
+def test_the_finished_model_loads_and_writes(tiny_run: Path) -> None:
+    model = Brain3DForConditionalGeneration.from_pretrained(tiny_run / "model").eval()
+    processor = Brain3DProcessor.from_pretrained(tiny_run / "model")
+    volume = np.full((1, *processor.volume_spec.shape), -1, dtype=np.float32)
+    ids = model.generate(**processor(volumes=[volume]), max_new_tokens=5, do_sample=False)
+    assert isinstance(processor.decode(ids)[0], str)
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+def test_a_second_start_trains_nothing_again(tiny_run: Path, recipe_path: Path) -> None:
+    count = len(rows(tiny_run))
+    run_recipe(recipe_path, tiny_overrides(tiny_run))
+    assert len(rows(tiny_run)) == count
+
+
+def test_a_stage_cut_short_ends_like_an_undisturbed_one(tiny_run: Path, recipe_path: Path, tmp_path: Path) -> None:
+    """Stopped after five steps of warm-up and started again: the same weights, bit for bit."""
+    from brain3d.training.loop import run_stage
+    from brain3d.training.recipe import load_recipe
+    from brain3d.training.run import Run, build_task, schedule_of
+
+    copy = tmp_path / "run"
+    shutil.copytree(tiny_run, copy)
+    whole = weights_of(copy, "warm-up")
+    shutil.rmtree(copy / "warm-up")
+    recipe = load_recipe(recipe_path, tiny_overrides(copy))
+    run, stage = Run(recipe), next(s for s in recipe.stages if s.name == "warm-up")
+    run_stage(build_task(run, stage), schedule_of(stage), copy / "warm-up", "warm-up", until=5)
+    run_stage(build_task(run, stage), schedule_of(stage), copy / "warm-up", "warm-up")
+    again = weights_of(copy, "warm-up")
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
