@@ -125,7 +125,7 @@ def test_patch_values_land_on_the_middle_of_their_patch() -> None:
     patches[0, 1, 2] = 1
     voxels = patches_to_voxels(patches, (13, 12, 12), (5, 4, 4), (4, 4, 4))
     assert voxels.shape == (13, 12, 12)
-    assert voxels[2, 5, 9] == voxels.max()
+    assert voxels[2, 5, 10] == voxels.max()
     assert voxels[:, :, :6].max() == 0
     np.testing.assert_array_equal(
         patches_to_voxels(patches[..., ::-1], (13, 12, 12), (5, 4, 4), (4, 4, 4)), voxels[..., ::-1]

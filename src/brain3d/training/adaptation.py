@@ -13,10 +13,19 @@ from transformers import SiglipVisionModel
 from brain3d.model.compression import build_compression
 from brain3d.model.configuration_brain3d import Brain3DConfig
 from brain3d.model.inflation import inflate
+from brain3d.phantom.truth import Truth
 from brain3d.training.bank import Bank
 from brain3d.training.cells import CELL_FEATURES, cell_features, mirror_cells
 from brain3d.training.dense import CELLS, DenseHead, dense_loss, lesion_scores, patch_masks, pick
 from brain3d.training.tower import side_from_evidence
+
+
+def sampling_odds(truths: list[Truth], focused: bool) -> np.ndarray:
+    """How often each phantom is drawn: all alike, or small visible lesions oftener and invisible ones seldom."""
+    if not focused:
+        return np.full(len(truths), 1 / len(truths))
+    odds = np.array([1.0 if t.normal else 0.3 if not t.visible else 2.0 if t.volume_ml < 20 else 0.8 for t in truths])
+    return odds / odds.sum()
 
 
 class VolumeTask:
@@ -32,10 +41,12 @@ class VolumeTask:
         batch: int,
         seed: int,
         compiled: bool,
+        focus: float = 0.0,
     ) -> None:
         torch.manual_seed(seed)
         hidden = config.vision_config.hidden_size
-        self.config, self.batch, self.seed = config, batch, seed
+        self.config, self.batch, self.seed, self.focus = config, batch, seed, focus
+        self.odds = sampling_odds(train.truths, focused=focus > 0)
         self.module = nn.ModuleDict(
             {
                 "tower": inflate(vision_model, config),
@@ -58,15 +69,18 @@ class VolumeTask:
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         self.module.train()
         rng = np.random.default_rng([self.seed, step])
-        index = rng.choice(len(self.train), self.batch, replace=False)
+        index = rng.choice(len(self.train), self.batch, replace=False, p=self.odds)
         volumes, masks, regions, flip = pick(self.train, index, rng)
         sketch = self.sketches[index].float()
         sketch = torch.where(torch.from_numpy(flip)[:, None, None], mirror_cells(sketch, self.config.grid_size), sketch)
         tokens = self.encode(volumes[:, None]).last_hidden_state
         b = len(index)
-        dense = dense_loss(self.module["head"], tokens, masks.reshape(b, -1, masks.shape[-1]), regions)
+        dense = dense_loss(self.module["head"], tokens, masks.reshape(b, -1, masks.shape[-1]), regions, self.focus)
         target = masks[..., :CELLS].amax(-1).reshape(b, -1)
-        evidence = F.binary_cross_entropy_with_logits(self.module["evidence"](tokens).squeeze(-1).float(), target)
+        logits = self.module["evidence"](tokens).squeeze(-1).float()
+        evidence = F.binary_cross_entropy_with_logits(logits, target)
+        if self.focus > 0:
+            evidence = evidence + 0.3 * self._presence(logits, index)
         boxes = self.module["cells"](self.compress(tokens)).float()
         cells = F.smooth_l1_loss(boxes, sketch, beta=0.1)
         return dense + evidence + 8.0 * cells, {
@@ -74,11 +88,20 @@ class VolumeTask:
             "dense": float(dense.detach()),
         }
 
+    def _presence(self, logits: Tensor, index: np.ndarray) -> Tensor:
+        """Is there a lesion to be seen at all: the strongest evidence anywhere, against the truth."""
+        truths = [self.train.truths[i] for i in index]
+        seen = torch.tensor([float(t.visible) for t in truths])
+        counted = torch.tensor([float(t.visible or t.normal) for t in truths])
+        each = F.binary_cross_entropy_with_logits(logits.amax(1), seen, reduction="none")
+        return (each * counted).sum() / counted.sum().clamp(min=1)
+
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Dice, the side from evidence and from boxes, and healthy against ill by the boxes' visible lesion."""
+        """Dice, the side from evidence and from boxes, and healthy against ill by the boxes' visible lesion;
+        over lesions of at least 1 mL and a contrast-to-noise of at least 1.5."""
         self.module.eval()
-        count = min(len(self.held_out), 100)
+        count = min(len(self.held_out), 200)
         logits, boxes = [], []
         for rows in np.array_split(np.arange(count), max(1, count // 5)):
             tokens = self.module["tower"](
@@ -95,7 +118,8 @@ class VolumeTask:
             "side": side_from_evidence(lesion.sigmoid().sum(-1)),
             "side_boxes": side_from_evidence(halves),
         }
-        sided = [i for i, t in enumerate(truths) if t.visible and t.side in ("left", "right")]
+        clear = [(t.contrast_to_noise or 0) >= 1.5 and t.volume_ml >= 1 for t in truths]
+        sided = [i for i, t in enumerate(truths) if clear[i] and t.side in ("left", "right")]
         figures = {
             name: float(np.mean([(float(share[i]) > 0.5) == (truths[i].side == "left") for i in sided]))
             for name, share in shares.items()

@@ -12,6 +12,7 @@ from brain3d.reports.findings import REGIONS
 from brain3d.training.bank import Bank
 
 CELLS = 8  # 2 x 2 x 2 mask cells under one patch of 4 x 4 x 4 voxels
+MOST_FOCUS = 40.0
 MASK_WEIGHTS = (1.0, 0.5, 0.5, 0.3)  # in the order of MASKS
 
 
@@ -37,15 +38,19 @@ def patch_masks(masks: np.ndarray) -> Tensor:
     return cells.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(b, d // 2, h // 2, w // 2, c * CELLS).float() / 255
 
 
-def dense_loss(head: nn.Module, tokens: Tensor, masks: Tensor, regions: Tensor) -> Tensor:
+def dense_loss(head: nn.Module, tokens: Tensor, masks: Tensor, regions: Tensor, focus: float = 0.0) -> Tensor:
     """Binary cross-entropy on occupancies plus 0.3 times cross-entropy on regions, over all patches.
 
-    Masks (..., 32) are soft targets in 0..1; a lesion is rare, so its cells weigh four times.
+    Masks (B, ..., 32) are soft targets in 0..1; a lesion is rare, so its cells weigh four times. `focus` is a
+    further weight that every lesion shares out among its cells (at most 40 to each), so that a small lesion,
+    which fills few, is worth learning too.
     """
     mask_logits, region_logits = head(tokens)
     weights = torch.tensor(MASK_WEIGHTS).repeat_interleave(CELLS)
     each = F.binary_cross_entropy_with_logits(mask_logits.float(), masks, reduction="none")
-    occupancy = (each * (1 + 3 * masks) * weights).mean() * len(MASKS)
+    cells = masks[..., :CELLS].flatten(1).sum(1).clamp(min=1.0)
+    share = (focus / cells).clamp(max=MOST_FOCUS).reshape(-1, *[1] * (masks.ndim - 1))
+    occupancy = (each * (1 + (3 + share) * masks) * weights).mean() * len(MASKS)
     place = F.cross_entropy(region_logits.float().flatten(0, -2), regions.flatten().long())
     return occupancy + 0.3 * place
 

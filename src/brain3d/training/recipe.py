@@ -65,6 +65,7 @@ class Stage:
     temperature: float = 0.07
     lora_rank: int = 16
     lora_alpha: int = 32
+    focus: float = 0.0  # volumes: how much more a small lesion weighs; see training/dense.py
 
 
 @dataclass(frozen=True)

@@ -94,9 +94,13 @@ class Run:
             build_tokenizer([PROMPT, *texts], self.recipe.model.vocabulary).save_pretrained(folder)
         return PreTrainedTokenizerFast.from_pretrained(folder)
 
-    def result(self, task: str) -> dict[str, torch.Tensor]:
-        """The final weights of the recipe's stage with this task. InputError where no such stage comes first."""
-        stage = next((s for s in self.recipe.stages if s.task == task), None)
+    def result(self, task: str, before: Stage | None = None) -> dict[str, torch.Tensor]:
+        """The final weights of the recipe's last stage with this task (`before` a stage).
+
+        InputError where there is none, or it is not finished.
+        """
+        stages = self.recipe.stages[: self.recipe.stages.index(before)] if before else self.recipe.stages
+        stage = next((s for s in reversed(stages) if s.task == task), None)
         weights = self.folder / stage.name / f"weights-{stage.steps}.safetensors" if stage else None
         if weights is None or not weights.exists():
             raise InputError(f"the recipe needs a finished stage with task {task!r} before this one")
@@ -119,7 +123,13 @@ def _volumes(run: Run, stage: Stage) -> Task:
     tower: Any = slices.module["tower"]
     head: Any = slices.module["head"]
     config = composite_config(run.recipe.model, run.tokenizer())
-    return VolumeTask(config, tower, head, run.train, run.held_out, stage.batch, run.recipe.seed, stage.compile)
+    place = run.recipe.stages.index(stage)
+    goes_on = any(s.task == "volumes" for s in run.recipe.stages[:place])
+    seed = run.recipe.seed + (place if goes_on else 0)
+    task = VolumeTask(config, tower, head, run.train, run.held_out, stage.batch, seed, stage.compile, stage.focus)
+    if goes_on:
+        task.module.load_state_dict(run.result("volumes", before=stage))
+    return task
 
 
 def _language(run: Run, stage: Stage) -> Task:
