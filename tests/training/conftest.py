@@ -15,6 +15,7 @@ def tiny_overrides(output: Path) -> list[str]:
         "workers=2",
         "phantoms.train=24",
         "phantoms.held_out=12",
+        "phantoms.aligned=0",
         "model.vision_hidden=32",
         "model.vision_layers=1",
         "model.text_hidden=32",

@@ -66,18 +66,19 @@ def contrast_and_signal(
 ) -> tuple[float, str]:
     """Contrast-to-noise of the lesion and its signal, on voxels of about 4 mm whatever the phantom's spacing.
 
-    Contrast-to-noise is |mean of a part - mean of the shell| / standard deviation of the shell, the shell being
-    healthy tissue within 10 mm of the lesion; of the parts (edema, solid core, necrosis) that hold at least 30 %
-    of the lesion, the most conspicuous counts. The shell's deviation holds noise, texture and bias together.
+    Contrast is |mean of a part - mean of the shell|, the shell being healthy tissue within 10 mm of the lesion;
+    noise is the standard deviation of all healthy tissue of the brain, so that it holds texture, bias and the
+    difference of grey and white matter too: what a reader has to tell a lesion from. Of the parts (edema, solid
+    core, necrosis) that hold at least 30 % of the lesion, the most conspicuous counts. The signal is judged
+    against the shell alone.
     """
     parts = [masks.edema, (masks.core - masks.necrosis).clamp(min=0), masks.necrosis]
     image, whole, inside = _pool(image, grid), _pool(masks.whole, grid), _pool(brain.float(), grid)
     solid = _pool((tissue.white + tissue.grey).clamp(0, 1), grid)
     near = _dilate(whole > 0.2, 2)
-    shell = near & (whole < 0.02) & (inside > 0.95) & (solid > 0.7)
-    if int(shell.sum()) < 8:
-        shell = (whole < 0.02) & (inside > 0.95) & (solid > 0.7)
-    values = image[shell]
+    healthy = (whole < 0.02) & (inside > 0.95) & (solid > 0.7)
+    shell = near & healthy if int((near & healthy).sum()) >= 8 else healthy
+    values, noise = image[shell], max(float(image[healthy].std()), 1e-4)
     centre, spread = float(values.mean()), max(float(values.std()), 1e-4)
     total = float(whole.sum())
     ratios = []
@@ -85,7 +86,7 @@ def contrast_and_signal(
         weight = _pool(part, grid)
         if float(weight.sum()) >= 0.3 * total:
             weight = weight * (weight > 0.5 * float(weight.max()))
-            ratios.append(abs(float((image * weight).sum() / weight.sum()) - centre) / spread)
+            ratios.append(abs(float((image * weight).sum() / weight.sum()) - centre) / noise)
     score = (image - centre) / spread
     inner = whole * (whole > 0.5 * float(whole.max()))
     bright = float((inner * (score > 1)).sum() / inner.sum())

@@ -232,7 +232,8 @@ def build_alignment(run: Run, stage: Stage) -> AlignmentTask:
     """The task of an alignment stage, starting from the stages before it."""
     model = assemble(run)
     cache = run.folder / "features"
-    features = compressed_features(model.model, run.train, cache, "train")
+    train = run.train.first(run.recipe.phantoms.aligned or len(run.train))
+    features = compressed_features(model.model, train, cache, "train")
     held_out = compressed_features(model.model, run.held_out, cache, "held-out")
     flat = features.float().flatten(0, 2)
     model.model.set_feature_statistics(flat.mean(0), flat.std(0).clamp(min=1e-3))
@@ -241,5 +242,5 @@ def build_alignment(run: Run, stage: Stage) -> AlignmentTask:
     processor = Brain3DProcessor.from_config(run.tokenizer(), model.config)
     sizes, seed = run.recipe.model, run.recipe.seed
     return AlignmentTask(
-        stage, model, processor, run.train, run.held_out, features, held_out, seed, sizes.finding_weight
+        stage, model, processor, train, run.held_out, features, held_out, seed, sizes.finding_weight
     )

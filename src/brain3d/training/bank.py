@@ -28,6 +28,10 @@ class Bank:
     def __len__(self) -> int:
         return len(self.truths)
 
+    def first(self, count: int) -> Bank:
+        """The first `count` phantoms."""
+        return Bank(self.images[:count], self.masks[:count], self.regions[:count], self.truths[:count])
+
 
 def _draw_shard(folder: str, shard: int, first_seed: int, count: int, spec: VolumeSpec) -> int:
     import torch

@@ -20,6 +20,7 @@ class Phantoms:
     train_seed: int
     held_out: int
     held_out_seed: int
+    aligned: int = 0  # how many of `train` the alignment stages read; 0 means all
 
 
 @dataclass(frozen=True)
