@@ -23,15 +23,22 @@ def tiny_overrides(output: Path) -> list[str]:
         "model.vocabulary=320",
         "stages.slices.batch=12",
         "stages.volumes.batch=2",
+        "stages.small-lesions.batch=2",
     ]
-    for name, steps in (("slices", 30), ("volumes", 6), ("language", 40), *((n, 12) for n in ALIGNMENT)):
+    for name, steps in (
+        ("slices", 30),
+        ("volumes", 6),
+        ("small-lesions", 4),
+        ("language", 40),
+        *((n, 12) for n in ALIGNMENT),
+    ):
         changes += [
             f"stages.{name}.steps={steps}",
             f"stages.{name}.validate_every={steps}",
             f"stages.{name}.warmup=2",
         ]
         changes += [f"stages.{name}.precision=float32"]
-        if name not in ("slices", "volumes"):
+        if name not in ("slices", "volumes", "small-lesions"):
             changes.append(f"stages.{name}.batch=8")
     return changes
 

@@ -34,6 +34,11 @@ def test_overrides_reach_the_stage_they_name(recipe_path: Path) -> None:
         ("stages.grounding.batch=1", "negatives"),
         ("stages.warm-up.trainable=[tower]", "trains 'tower'"),
         ("stages=3", "no stages"),
+        ("stages.volumes.name=slices", "two stages are named 'slices'"),
+        ("workers=0", "at least 1"),
+        ("phantoms.aligned=999999", "phantoms.aligned"),
+        ("phantoms.held_out_seed=1000001", "would be training phantoms"),
+        ("phantoms.train_seed=4000000000", "below 2147483648"),
         ("model=3", "expected keys"),
     ],
 )

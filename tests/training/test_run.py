@@ -5,11 +5,15 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from safetensors.torch import load_file
 
 from brain3d.model import Brain3DForConditionalGeneration, Brain3DProcessor
-from brain3d.training.run import run_recipe
+from brain3d.scans import InputError
+from brain3d.training.loop import run_stage
+from brain3d.training.recipe import load_recipe
+from brain3d.training.run import Run, build_task, run_recipe, schedule_of
 
 from .conftest import ALIGNMENT, tiny_overrides
 
@@ -24,7 +28,7 @@ def weights_of(run: Path, stage: str) -> dict[str, torch.Tensor]:
 
 def test_every_stage_ran_and_logged_its_validation(tiny_run: Path) -> None:
     stages = {row["stage"] for row in rows(tiny_run) if "validation" in row}
-    assert stages == {"slices", "volumes", "language", *ALIGNMENT}
+    assert stages == {"slices", "volumes", "small-lesions", "language", *ALIGNMENT}
 
 
 def test_the_language_model_learns(tiny_run: Path) -> None:
@@ -65,19 +69,34 @@ def test_a_second_start_trains_nothing_again(tiny_run: Path, recipe_path: Path) 
     assert len(rows(tiny_run)) == count
 
 
-def test_a_stage_cut_short_ends_like_an_undisturbed_one(tiny_run: Path, recipe_path: Path, tmp_path: Path) -> None:
-    """Stopped after five steps of warm-up and started again: the same weights, bit for bit."""
-    from brain3d.training.loop import run_stage
-    from brain3d.training.recipe import load_recipe
-    from brain3d.training.run import Run, build_task, schedule_of
-
+@pytest.mark.parametrize("name", ["warm-up", "specialisation"])
+def test_a_stage_cut_short_ends_like_an_undisturbed_one(
+    tiny_run: Path, recipe_path: Path, tmp_path: Path, name: str
+) -> None:
+    """Stopped after five steps and started again: the same weights, bit for bit."""
     copy = tmp_path / "run"
     shutil.copytree(tiny_run, copy)
-    whole = weights_of(copy, "warm-up")
-    shutil.rmtree(copy / "warm-up")
+    whole = weights_of(copy, name)
+    shutil.rmtree(copy / name)
     recipe = load_recipe(recipe_path, tiny_overrides(copy))
-    run, stage = Run(recipe), next(s for s in recipe.stages if s.name == "warm-up")
-    run_stage(build_task(run, stage), schedule_of(stage), copy / "warm-up", "warm-up", until=5)
-    run_stage(build_task(run, stage), schedule_of(stage), copy / "warm-up", "warm-up")
-    again = weights_of(copy, "warm-up")
-    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    run, stage = Run(recipe), next(s for s in recipe.stages if s.name == name)
+    schedule = schedule_of(stage, recipe.seed)
+    run_stage(build_task(run, stage), schedule, copy / name, name, until=5)
+    run_stage(build_task(run, stage), schedule, copy / name, name)
+    again = weights_of(copy, name)
+    assert all(torch.equal(whole[key], again[key]) for key in whole)
+
+
+def test_other_settings_in_the_same_folder_are_refused(tiny_run: Path, recipe_path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(tiny_run, copy)
+    with pytest.raises(InputError, match=r"weights were made with lr"):
+        run_recipe(recipe_path, [*tiny_overrides(copy), "stages.warm-up.lr=0.7"])
+    with pytest.raises(InputError, match=r"phantoms were made with seed"):
+        run_recipe(recipe_path, [*tiny_overrides(copy), "phantoms.train_seed=5"])
+
+
+def test_an_unknown_stage_is_refused_before_anything_is_drawn(recipe_path: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no stage 'typo'"):
+        run_recipe(recipe_path, [f"output={tmp_path / 'x'}"], only="typo")
+    assert not (tmp_path / "x").exists()

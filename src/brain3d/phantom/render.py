@@ -149,7 +149,10 @@ def render(tissue: Tissue, masks: LesionMasks, grid: Grid, skull: bool, rng: tor
     if not skull:
         noisy = torch.where(empty | (image < 0.02), torch.zeros_like(noisy), noisy)
     if chance(rng, 0.06):
-        noisy = noisy.clamp(max=float(torch.quantile(noisy[noisy > 0.05][:100000], 0.985)))
+        bright = noisy[noisy > 0.05]
+        if bright.numel() > 0:
+            sample = bright[:: 1 + bright.numel() // 100_000]
+            noisy = noisy.clamp(max=float(torch.quantile(sample, 0.985)))
     return noisy
 
 

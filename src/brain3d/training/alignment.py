@@ -230,17 +230,16 @@ def alignment_stages(run: Run) -> list[Stage]:
 
 def build_alignment(run: Run, stage: Stage) -> AlignmentTask:
     """The task of an alignment stage, starting from the stages before it."""
-    model = assemble(run)
+    stages = alignment_stages(run)
+    before = stages[: stages.index(stage)]
+    model = after_stages(run, assemble(run), before)
     cache = run.folder / "features"
     train = run.train.first(run.recipe.phantoms.aligned or len(run.train))
     features = compressed_features(model.model, train, cache, "train")
     held_out = compressed_features(model.model, run.held_out, cache, "held-out")
-    flat = features.float().flatten(0, 2)
-    model.model.set_feature_statistics(flat.mean(0), flat.std(0).clamp(min=1e-3))
-    stages = alignment_stages(run)
-    model = after_stages(run, model, stages[: stages.index(stage)])
+    if not before:
+        flat = features.float().flatten(0, 2)
+        model.model.set_feature_statistics(flat.mean(0), flat.std(0).clamp(min=1e-3))
     processor = Brain3DProcessor.from_config(run.tokenizer(), model.config)
     sizes, seed = run.recipe.model, run.recipe.seed
-    return AlignmentTask(
-        stage, model, processor, train, run.held_out, features, held_out, seed, sizes.finding_weight
-    )
+    return AlignmentTask(stage, model, processor, train, run.held_out, features, held_out, seed, sizes.finding_weight)

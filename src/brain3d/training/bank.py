@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from brain3d.phantom.truth import Truth
-from brain3d.scans import VolumeSpec
+from brain3d.scans import InputError, VolumeSpec
 
 SHARD = 50  # phantoms drawn, written and resumed together
+GENERATOR = 2  # raise it when the generator draws or measures otherwise: old banks are then refused
 
 
 @dataclass(frozen=True)
@@ -58,18 +61,39 @@ def _draw_shard(folder: str, shard: int, first_seed: int, count: int, spec: Volu
     return shard
 
 
+def claim(file: Path, settings: dict[str, Any], what: str) -> None:
+    """Note in `file` what a folder's `what` follow from. InputError where they were made from something else."""
+    wanted = json.loads(json.dumps(settings))
+    if not file.exists():
+        partial = file.with_suffix(".partial")
+        partial.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+        partial.replace(file)
+        return
+    had = json.loads(file.read_text(encoding="utf-8"))
+    for key in sorted(set(had) | set(wanted)):
+        if had.get(key) != wanted.get(key):
+            raise InputError(
+                f"{file.parent}: its {what} were made with {key} {had.get(key)}, the recipe says {wanted.get(key)}; "
+                "give another output, or delete that folder"
+            )
+
+
 def draw_bank(folder: Path, count: int, seed: int, spec: VolumeSpec, workers: int) -> None:
     """Draw phantoms seed, seed + 1, ... into `folder`; shards that are there already are kept."""
     folder.mkdir(parents=True, exist_ok=True)
+    claim(folder / "bank.json", {"seed": seed, "generator": GENERATOR, **asdict(spec)}, "phantoms")
     starts = range(0, count, SHARD)
     missing = [
         (i, seed + s, min(SHARD, count - s))
         for i, s in enumerate(starts)
         if not (folder / f"shard-{i:05d}.npz").exists()
     ]
-    with ProcessPoolExecutor(workers) as pool:
+    if not missing:
+        return
+    # Not forked: a fork of a process in which torch has started its threads may hang.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         jobs = [pool.submit(_draw_shard, str(folder), i, first, n, spec) for i, first, n in missing]
-        for job in tqdm(jobs, desc="drawing phantoms", unit=f" x{SHARD}", disable=not jobs):
+        for job in tqdm(jobs, desc="drawing phantoms", unit=f" x{SHARD}"):
             job.result()
 
 

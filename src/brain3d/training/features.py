@@ -39,7 +39,7 @@ def compressed_features(
 
     Chunks are written as they are finished, so that an interrupted run goes on.
     """
-    target = folder / f"{name}-{tower_digest(model)}"
+    target = folder / f"{name}-{len(bank)}-{tower_digest(model)}"
     target.mkdir(parents=True, exist_ok=True)
     model.eval()
     parts = []

@@ -47,6 +47,7 @@ class Schedule:
     precision: str = "float32"
     accumulate: int = 1
     save_every_s: float = 120.0
+    seed: int = 0
 
 
 class NonFiniteLoss(RuntimeError):
@@ -110,6 +111,7 @@ def _step(
     total = 0.0
     figures: dict[str, float] = {}
     device = next(task.module.parameters()).device.type
+    torch.manual_seed(schedule.seed * 1_000_003 + step)  # dropout too follows from seed and step alone
     for part in range(schedule.accumulate):
         with torch.autocast(device, torch.bfloat16, enabled=schedule.precision == "bfloat16"):
             loss, figures = task.loss(step * schedule.accumulate + part)

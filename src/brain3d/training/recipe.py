@@ -10,6 +10,7 @@ import yaml
 
 from brain3d.scans import InputError, VolumeSpec
 
+SEED_LIMIT = 2**31
 TASKS = ("slices", "volumes", "language", "grounding", "captioning")
 TRAINABLE = ("projector", "patch_embedding", "lora")
 
@@ -144,9 +145,33 @@ def load_recipe(path: Path, overrides: list[str]) -> Recipe:
     raw["model"] = _build(Sizes, raw.get("model"), f"{path}: model")
     raw["stages"] = [_build(Stage, s, f"{path}: stages[{i}]") for i, s in enumerate(stages)]
     recipe: Recipe = _build(Recipe, raw, str(path))
+    _check_counts(recipe, path)
     for stage in recipe.stages:
         _check_stage(stage, path)
     return recipe
+
+
+def _check_counts(recipe: Recipe, path: Path) -> None:
+    names = [stage.name for stage in recipe.stages]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InputError(f"{path}: two stages are named {twice[0]!r}; their folders would be one")
+    phantoms = recipe.phantoms
+    if min(recipe.workers, phantoms.train, phantoms.held_out) < 1:
+        raise InputError(f"{path}: workers, phantoms.train and phantoms.held_out must be at least 1")
+    if not 0 <= phantoms.aligned <= phantoms.train:
+        raise InputError(f"{path}: phantoms.aligned is {phantoms.aligned}, of {phantoms.train} phantoms")
+    for first, count in ((phantoms.train_seed, phantoms.train), (phantoms.held_out_seed, phantoms.held_out)):
+        if not 0 <= first <= SEED_LIMIT - count:
+            raise InputError(f"{path}: phantom seeds must lie below {SEED_LIMIT}: those above are for evaluation")
+    if _overlap(phantoms):
+        raise InputError(f"{path}: held-out phantoms would be training phantoms; move held_out_seed")
+
+
+def _overlap(phantoms: Phantoms) -> bool:
+    train = range(phantoms.train_seed, phantoms.train_seed + phantoms.train)
+    held_out = range(phantoms.held_out_seed, phantoms.held_out_seed + phantoms.held_out)
+    return max(train.start, held_out.start) < min(train.stop, held_out.stop)
 
 
 def _check_stage(stage: Stage, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from transformers import Gemma3TextConfig, PreTrainedTokenizerFast, SiglipVision
 
 from brain3d.model.configuration_brain3d import PROMPT, Brain3DConfig
 from brain3d.scans import InputError
-from brain3d.training.bank import Bank, draw_bank, load_bank
+from brain3d.training.bank import Bank, claim, draw_bank, load_bank
 from brain3d.training.loop import Schedule, Task, run_stage
 from brain3d.training.recipe import Recipe, Sizes, Stage, load_recipe
 
@@ -74,7 +76,10 @@ class Run:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe, self.folder = recipe, Path(recipe.output)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{recipe.output}: cannot be made ({error.strerror}); give another output") from error
         phantoms, spec = recipe.phantoms, recipe.model.spec
         draw_bank(self.folder / "held-out", phantoms.held_out, phantoms.held_out_seed, spec, recipe.workers)
         draw_bank(self.folder / "bank", phantoms.train, phantoms.train_seed, spec, recipe.workers)
@@ -87,11 +92,14 @@ class Run:
         from brain3d.training.language import build_tokenizer
 
         folder = self.folder / "tokenizer"
-        if not (folder / "tokenizer.json").exists():
+        if not folder.exists():
             texts = [
                 describe_truth(self.train, i, bool(k % 2), 10 * i + k) for i in range(len(self.train)) for k in range(6)
             ]
-            build_tokenizer([PROMPT, *texts], self.recipe.model.vocabulary).save_pretrained(folder)
+            partial = self.folder / "tokenizer.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            build_tokenizer([PROMPT, *texts], self.recipe.model.vocabulary).save_pretrained(partial)
+            partial.rename(folder)
         return PreTrainedTokenizerFast.from_pretrained(folder)
 
     def result(self, task: str, before: Stage | None = None) -> dict[str, torch.Tensor]:
@@ -163,7 +171,7 @@ def build_task(run: Run, stage: Stage) -> Task:
     return build_alignment(run, stage)
 
 
-def schedule_of(stage: Stage) -> Schedule:
+def schedule_of(stage: Stage, seed: int) -> Schedule:
     """The part of a stage that the loop needs."""
     return Schedule(
         steps=stage.steps,
@@ -173,6 +181,7 @@ def schedule_of(stage: Stage) -> Schedule:
         clip=stage.clip,
         validate_every=stage.validate_every,
         precision=stage.precision,
+        seed=seed,
     )
 
 
@@ -184,13 +193,17 @@ def run_recipe(path: Path, overrides: list[str], only: str | None = None) -> Pat
     from brain3d.training.export import export_model
 
     recipe = load_recipe(path, overrides)
+    if only is not None and only not in [stage.name for stage in recipe.stages]:
+        raise InputError(f"{path}: no stage {only!r}; its stages: {', '.join(s.name for s in recipe.stages)}")
     run = Run(recipe)
     for stage in recipe.stages:
         if only is not None and stage.name != only:
             continue
         folder = run.folder / stage.name
+        folder.mkdir(parents=True, exist_ok=True)
+        claim(folder / "stage.json", {"seed": recipe.seed, **asdict(stage)}, "weights")
         if (folder / f"weights-{stage.steps}.safetensors").exists():
             tqdm.write(f"{stage.name}: finished already")
             continue
-        run_stage(build_task(run, stage), schedule_of(stage), folder, stage.name)
+        run_stage(build_task(run, stage), schedule_of(stage, recipe.seed), folder, stage.name)
     return export_model(run) if only is None else run.folder
