@@ -85,6 +85,10 @@ def test_demo(run: Run, empty: Path, tiny_folder: Path) -> None:
         ("train", "none.yaml"),
         ("evaluate", "--manifest", "none.jsonl"),
         ("evaluate", "--manifest", "none.jsonl", "--limit", "0"),
+        ("demo", "--seed", "-1"),
+        ("demo", "--seed", str(2**63)),
+        ("phantom", "c", "--seed", "-1"),
+        ("phantom", "c", "--count", "1", "--seed", str(2**63)),
     ],
 )
 def test_what_is_not_there(run: Run, empty: Path, arguments: tuple[str, ...]) -> None:

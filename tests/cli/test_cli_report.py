@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from brain3d.cli.common import OutputFile, write_together
 from brain3d.reports import report_schema
-from brain3d.scans import write_scan
+from brain3d.scans import InputError, write_scan
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -64,6 +65,7 @@ def test_a_header_without_orientation(run: Run, empty: Path, tiny_folder: Path, 
     code, out, _ = run("report", sideless_file, "--model", tiny_folder, "--without-side", "--format", "json")
     assert code == 0
     assert "side_not_in_header" in [flag["code"] for flag in json.loads(out)["flags"]]
+    assert json.loads(out)["scan"]["axes"] == "unknown"
     code, out, _ = run("report", sideless_file, "--model", tiny_folder, "--axes", "LPS", "--format", "json")
     assert (code, json.loads(out)["scan"]["axes"]) == (0, "LPS")
 
@@ -99,6 +101,8 @@ def test_bad_inputs_leave_one_line_and_nothing_else(
         ("--preview", "same.png", "--output", "same.png"),
         ("--model", "brain3d-maxi"),
         ("--model", "google/medgemma-1.5-4b-it"),
+        ("--seed", "-1"),
+        ("--seed", str(2**63)),
         ("--axes", "LLS"),
         ("--axes", "LPS"),
         ("--sample",),
@@ -116,6 +120,44 @@ def test_the_scan_is_never_overwritten(run: Run, empty: Path, tiny_folder: Path,
     content = scan_file.read_bytes()
     assert run("report", scan_file, "--model", tiny_folder, "--output", scan_file)[0] == 2
     assert scan_file.read_bytes() == content
+
+
+def test_the_scan_of_a_folder_is_never_overwritten(run: Run, empty: Path, tiny_folder: Path, scan_file: Path) -> None:
+    content = scan_file.read_bytes()
+    (empty / "folder").mkdir()
+    inside, picture = empty / "folder" / "scan.nii.gz", empty / "folder" / "scan.png"
+    for path in (inside, picture):
+        path.write_bytes(content)
+    (empty / "link").symlink_to("folder")
+    for arguments in (
+        ("folder", "--output", "folder/scan.nii.gz"),
+        ("link", "--output", "folder/scan.nii.gz"),
+        (picture, "--preview", "link/scan.png"),
+    ):
+        code, out, err = run("report", *arguments, "--model", tiny_folder)
+        assert (code, out, len(err.splitlines())) == (2, "", 1)
+        assert "an input or another output has this name" in err
+    assert inside.read_bytes() == picture.read_bytes() == content
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_no_preview_without_its_report(run: Run, empty: Path, tiny_folder: Path, scan_file: Path) -> None:
+    arguments = ("--model", tiny_folder, "--no-mirror-check", "--preview", "look.png", "--output")
+    (empty / "full.txt").symlink_to("/dev/full")
+    code, out, err = run("report", scan_file, *arguments, "full.txt")
+    assert (code, out) == (2, "")
+    assert "cannot be written" in err
+    assert [entry.name for entry in empty.iterdir()] == ["full.txt"]
+
+
+def test_several_files_are_written_together_or_not_at_all(empty: Path) -> None:
+    (empty / "old.png").write_text("old")
+    first, second = OutputFile("old.png", "--preview"), OutputFile("r.txt", "--output")
+    (empty / "r.txt").mkdir()
+    with pytest.raises(InputError, match=r"r\.txt: cannot be written"):
+        write_together([(first, b"new"), (second, b"text")])
+    assert (empty / "old.png").read_text() == "old"
+    assert sorted(entry.name for entry in empty.iterdir()) == ["old.png", "r.txt"]
 
 
 @pytest.mark.parametrize("arguments", [(), ("report", "a", "--format", "xml"), ("report", "--device", "tpu"), ("fly",)])

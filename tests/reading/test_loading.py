@@ -83,6 +83,28 @@ def test_a_damaged_folder_is_refused(tiny_folder: Path, tmp_path: Path, name: st
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tokenizer.json", "{}"),
+        ("tokenizer.json", '{"version": "1.0", "model": {"type": "fly"}}'),
+        ("tokenizer.json", "[]"),
+        ("config.json", '{"model_type": "brain3d", "vision_config": 3}'),
+        ("config.json", '{"model_type": "brain3d", "volume_shape": 3}'),
+        ("config.json", '{"model_type": "brain3d", "grid_size": null}'),
+        ("processor_config.json", "[]"),
+        ("processor_config.json", '{"volume_shape": "x"}'),
+    ],
+)
+def test_wrong_values_in_a_folder_are_refused(tiny_folder: Path, tmp_path: Path, name: str, content: str) -> None:
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "m"))
+    (folder / name).write_text(content)
+    with pytest.raises(InputError, match="download or export it again") as caught:
+        brain3d.load(folder, device="cpu")
+    assert "\n" not in str(caught.value)
+    assert "()" not in str(caught.value)
+
+
 def test_another_kind_of_model_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(tiny_folder, tmp_path / "m"))
     (folder / "config.json").write_text('{"model_type": "bert"}')

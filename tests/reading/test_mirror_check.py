@@ -85,9 +85,14 @@ def test_a_reader_that_always_says_left_says_nothing() -> None:
 def test_a_lesion_in_only_one_of_the_two_is_flagged() -> None:
     report = read(lambda left: lesion("left") if left else HEALTHY)
     assert [flag.code for flag in report.flags] == ["findings_unstable"]
+    assert [(x.side, x.regions) for x in report.findings.lesions] == [("unknown", ("frontal",))]
+    assert report.text.startswith(SIDE_WITHHELD)
+    assert "left" not in report.text
+    assert report.generation["mirror_check"]["result"] == "findings_differ"
     report = read(lambda left: lesion("left") if left else HEALTHY, 35.0)
     assert [flag.code for flag in report.flags] == ["findings_unstable"]
     assert report.findings.normal
+    assert report.text == HEALTHY
 
 
 def test_the_check_can_be_turned_off() -> None:

@@ -95,6 +95,9 @@ def test_header_without_orientation(tiny: Reader, tmp_path: Path) -> None:
     assert "side_not_in_header" in [flag.code for flag in report.flags]
     assert all(lesion.side == "unknown" for lesion in report.findings.lesions)
     assert report.generation["mirror_check"] == {"done": False}
+    assert report.scan["axes"] == "unknown"
+    jsonschema.validate(report.to_dict(), report_schema())
+    assert tiny.report(tiny.volume(path, without_side=True), **SHORT).scan["axes"] == "unknown"
     answered = tiny.report(path, axes="LPS", **SHORT)
     assert answered.generation["mirror_check"]["done"]
     assert answered.scan["axes"] == "LPS"
@@ -118,7 +121,10 @@ def test_volume_of_another_grid_is_refused(tiny: Reader, scan_file: Path) -> Non
         tiny.report(other)
 
 
-@pytest.mark.parametrize("options", [{"max_new_tokens": 0}, {"do_sample": True, "temperature": 0.0}, {"batch_size": 0}])
+@pytest.mark.parametrize(
+    "options",
+    [{"max_new_tokens": 0}, {"do_sample": True, "temperature": 0.0}, {"batch_size": 0}, {"seed": -1}, {"seed": 2**63}],
+)
 def test_senseless_numbers_are_refused(tiny: Reader, scan_file: Path, options: dict[str, float]) -> None:
     with pytest.raises(InputError):
         tiny.reports([scan_file], **options)

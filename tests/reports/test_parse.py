@@ -164,6 +164,29 @@ PLACES = [
         "insula",
         "unknown",
     ),
+    ("The lesion is in the left frontal lobe, not the right.", "left", "frontal", "unknown"),
+    ("The lesion is in the right frontal lobe, not left-sided.", "right", "frontal", "unknown"),
+    ("A left frontal lesion has left the right side intact.", "left", "frontal", "unknown"),
+    ("A right insular lesion leaves the left hemisphere unaffected.", "right", "insula", "unknown"),
+    (
+        "A lesion with edema in the right parietal lobe is seen in the left frontal lobe.",
+        "left",
+        "frontal",
+        "unknown",
+    ),
+    (
+        "A lesion with marked edema and high signal is seen in the left insula with necrosis in the right one.",
+        "left",
+        "insula",
+        "high",
+    ),
+    ("A lesion with edema that is in the right insula lies in the left frontal lobe.", "left", "frontal", "unknown"),
+    ("A lesion with edema is seen in the left frontal lobe, and it is small.", "left", "frontal", "unknown"),
+    ("A lesion with edema in the left frontal lobe is necrotic.", "left", "frontal", "unknown"),
+    # words that may name a lesion or a sign
+    ("A hyperintensity in the left insula represents a tumour with edema.", "left", "insula", "high"),
+    ("A focus of high signal with edema is seen in the right insula.", "right", "insula", "high"),
+    ("A hyperintensity in the left insula with a core of necrosis.", "left", "insula", "high"),
     # a side withheld
     (
         "The side of the lesion could not be determined. A lesion is seen in the frontal lobe.",
@@ -224,6 +247,20 @@ SIGNS = [
     ("The lesion causes moderate ventricular compression.", "unknown", "unknown", "moderate"),
 ]
 
+# text, edema, necrosis
+SIGNS_ELSEWHERE = [
+    ("A focus of necrosis is seen in the right temporal lobe.", "unknown", "present"),
+    ("An abnormal area of necrosis is seen in the right temporal lobe.", "unknown", "present"),
+    ("An abnormal signal area of necrosis is seen in the right temporal lobe.", "unknown", "present"),
+    ("A hyperintensity in the right parietal lobe represents edema.", "present", "unknown"),
+    ("A hyperintensity representing mild edema is seen in the right parietal lobe.", "mild", "unknown"),
+    ("Foci of hypointensity consistent with central necrosis are seen in the right insula.", "unknown", "present"),
+    ("An abnormal signal in the right occipital lobe, due to vasogenic edema.", "present", "unknown"),
+    ("A second signal abnormality in the right insula is due to mass effect.", "unknown", "unknown"),
+    ("Another focus of necrotic tissue is seen in the right insula.", "unknown", "present"),
+    ("No focus of necrosis is seen in the right insula.", "unknown", "none"),
+]
+
 NORMAL = [
     "No focal lesion is seen.",
     "There is no evidence of a mass, edema or necrosis.",
@@ -274,6 +311,14 @@ def test_degrees(text: str, edema: str, necrosis: str, compression: str) -> None
     assert (lesion.edema, lesion.necrosis, lesion.ventricular_compression) == (edema, necrosis, compression)
 
 
+@pytest.mark.parametrize(("text", "edema", "necrosis"), SIGNS_ELSEWHERE)
+def test_a_sign_elsewhere_is_no_second_lesion(text: str, edema: str, necrosis: str) -> None:
+    (lesion,) = parse_findings("A lesion is seen in the left frontal lobe. " + text).lesions
+    assert (lesion.side, lesion.regions) == ("left", ("frontal",))
+    assert (lesion.edema, lesion.necrosis) == (edema, necrosis)
+    assert parse_findings(text) == Findings(normal=False)
+
+
 @pytest.mark.parametrize("text", NORMAL)
 def test_a_stated_absence_of_lesions_is_normal(text: str) -> None:
     assert parse_findings(text) == Findings(normal=True)
@@ -302,7 +347,7 @@ def test_two_lesions_in_one_sentence() -> None:
     assert (second.side, second.regions) == ("right", ("cerebellum",))
 
 
-@pytest.mark.parametrize("text", [*(case[0] for case in (*PLACES, *SIGNS)), *NORMAL, *NEITHER])
+@pytest.mark.parametrize("text", [*(case[0] for case in (*PLACES, *SIGNS, *SIGNS_ELSEWHERE)), *NORMAL, *NEITHER])
 def test_mirrored_words_give_mirrored_findings(text: str) -> None:
     assert parse_findings(mirror_text(text)) == mirror_findings(parse_findings(text))
 
@@ -330,3 +375,4 @@ def test_any_text_parses(text: str) -> None:
 
 def test_a_long_text_is_read_in_reasonable_time() -> None:
     assert parse_findings("the left and right, and the mild edema with no " * 400) == Findings(normal=False)
+    assert parse_findings("focus of the right edemas representing " * 400).normal is False

@@ -22,6 +22,7 @@ from brain3d.reports import (
     Report,
     canonical_regions,
     mirror_findings,
+    overall_side,
     parse_findings,
     report_schema,
 )
@@ -155,3 +156,28 @@ def test_mirrored_findings(side: str, other: str) -> None:
 def test_reports_are_read_without_torch() -> None:
     code = "import sys, brain3d.reports; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("sides", "expected"),
+    [
+        ("", "unknown"),
+        ("unknown", "unknown"),
+        ("left", "left"),
+        ("left unknown", "left"),
+        ("left left", "left"),
+        ("right midline", "right"),
+        ("midline", "midline"),
+        ("midline unknown", "midline"),
+        ("bilateral", "bilateral"),
+        ("bilateral left", "bilateral"),
+        ("bilateral midline", "bilateral"),
+        ("left right", "bilateral"),
+        ("left midline right unknown", "bilateral"),
+    ],
+)
+def test_one_side_for_all_lesions(sides: str, expected: str) -> None:
+    findings = Findings(False, tuple(Lesion(side=side) for side in sides.split()))
+    assert overall_side(findings) == expected
+    mirrored = {"left": "right", "right": "left"}.get(expected, expected)
+    assert overall_side(mirror_findings(findings)) == mirrored

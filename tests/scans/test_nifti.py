@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from brain3d.scans import InputError, affine_from_axes, read_scan, write_scan
+from brain3d.scans import InputError, affine_from_axes, find_scan, read_scan, write_scan
 
 SHAPE = (20, 22, 24)
 RAS = affine_from_axes("RAS", (4, 4, 4))
@@ -80,6 +80,30 @@ def test_a_folder_with_one_scan_is_read_and_others_refused(tmp_path, data):
     assert read_scan(tmp_path).data.shape == SHAPE
     save(tmp_path / "b.nii", data)
     refused(tmp_path, "2 NIfTI files; give one")
+
+
+def test_the_file_that_would_be_read(tmp_path, data, monkeypatch):
+    path = save(tmp_path / "a.nii.gz", data)
+    assert find_scan(tmp_path) == find_scan(str(path)) == path
+    assert find_scan(tmp_path / "none.nii") == tmp_path / "none.nii"
+    path.rename(tmp_path / "a.txt")
+    with pytest.raises(InputError, match="folder without a NIfTI scan"):
+        find_scan(tmp_path)
+
+    def denied(_folder):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.iterdir", denied)
+    with pytest.raises(InputError, match=r"cannot be read .Permission denied."):
+        find_scan(tmp_path)
+
+
+@pytest.mark.parametrize(("kind", "first"), [(nib.Nifti1Image, 352), (nib.Nifti2Image, 544)])
+def test_no_header_byte_is_read_as_a_voxel(tmp_path, data, kind, first):
+    assert np.array_equal(read_scan(save(tmp_path / "zero.nii", data, kind=kind, vox_offset=0)).data, data)
+    for offset in (1, 40, 348, first - 1):
+        path = save(tmp_path / f"{offset}.nii.gz", data, kind=kind, vox_offset=offset)
+        refused(path, rf"damaged NIfTI header .data at byte {offset}, inside the header, which takes {first}.")
 
 
 @pytest.mark.parametrize(
@@ -184,6 +208,7 @@ def test_missing_orientation_by_axes_or_without_side(tmp_path, data):
     assert np.array_equal(scan.affine[:3, :3], np.diag([-4, -4, 4]))
     scan = read_scan(path, without_side=True)
     assert not scan.side_known
+    assert scan.axes == "unknown"
     assert [flag.code for flag in scan.flags] == ["side_not_in_header"]
     with pytest.raises(InputError, match="three letters"):
         read_scan(path, axes="LLS")
@@ -206,7 +231,8 @@ def test_forms_that_disagree_about_the_side_are_refused(tmp_path, data):
     assert read_scan(path, axes="LAS").axes == "LAS"
     assert read_scan(path, axes="RAS").axes == "RAS"
     refused(path, "disagree", axes="LPS")
-    assert not read_scan(path, without_side=True).side_known
+    scan = read_scan(path, without_side=True)
+    assert (scan.side_known, scan.axes) == (False, "unknown")
 
 
 def test_qform_alone_is_enough(tmp_path, data):

@@ -25,6 +25,18 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_seed(args: argparse.Namespace) -> None:
+    """InputError where a command was given a --seed that no generator takes."""
+    if "seed" not in args:
+        return
+    from brain3d.reading.engine import MAX_SEED
+    from brain3d.scans.types import InputError
+
+    seed: int = args.seed
+    if not 0 <= seed <= MAX_SEED:
+        raise InputError(f"--seed {seed}: give a whole number from 0 to {MAX_SEED}")
+
+
 @contextmanager
 def only_results_on_stdout() -> Iterator[None]:
     """While the work is done, what libraries print goes to stderr; stdout is for the result."""
@@ -46,26 +58,28 @@ class OutputFile:
         if not self.path.parent.is_dir():
             raise InputError(f"{option} {path}: its folder does not exist; make it first")
         self._option = option
+        self._partial = self.path.with_name(f".{secrets.token_hex(8)}.part")
         with self._refusing():
-            probe = self._partial()
-            probe.touch()
-            probe.unlink()
+            self._partial.touch()
+            self._partial.unlink()
 
-    def write(self, content: bytes) -> None:
-        """Put the content there, whole or not at all."""
+    def stage(self, content: bytes) -> None:
+        """Write the content beside its place; to a device or a pipe, which nothing replaces, at once."""
         with self._refusing():
             if self.path.exists() and not self.path.is_file():
-                self.path.write_bytes(content)  # a device or a pipe: nothing to replace
-                return
-            partial = self._partial()
-            try:
-                partial.write_bytes(content)
-                partial.replace(self.path)
-            finally:
-                partial.unlink(missing_ok=True)
+                self.path.write_bytes(content)
+            else:
+                self._partial.write_bytes(content)
 
-    def _partial(self) -> Path:
-        return self.path.with_name(f".{secrets.token_hex(8)}.part")
+    def put(self) -> None:
+        """Move what was staged to its place."""
+        with self._refusing():
+            if self._partial.exists():
+                self._partial.replace(self.path)
+
+    def drop(self) -> None:
+        """Remove what was staged and not put."""
+        self._partial.unlink(missing_ok=True)
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
@@ -75,6 +89,18 @@ class OutputFile:
             yield
         except OSError as error:
             raise InputError(f"{self._option} {self.given}: cannot be written ({error.strerror})") from error
+
+
+def write_together(contents: list[tuple[OutputFile, bytes]]) -> None:
+    """Put every file there, whole; where one cannot be written, none."""
+    try:
+        for file, content in contents:
+            file.stage(content)
+        for file, _ in contents:
+            file.put()
+    finally:
+        for file, _ in contents:
+            file.drop()
 
 
 def refuse_clashes(files: list[OutputFile], inputs: list[Path]) -> None:

@@ -8,7 +8,14 @@ import random
 import sys
 from typing import Any
 
-from brain3d.cli.common import RAW, OutputFile, Subparsers, add_model_arguments, only_results_on_stdout
+from brain3d.cli.common import (
+    RAW,
+    OutputFile,
+    Subparsers,
+    add_model_arguments,
+    only_results_on_stdout,
+    write_together,
+)
 
 SPACING_MM = 2.0
 EPILOG = """examples:
@@ -31,14 +38,10 @@ def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Make the patient, read it, draw the picture, print both texts."""
-    from brain3d.scans.types import InputError
-
-    if args.seed < 0:
-        raise InputError(f"--seed {args.seed}: give 0 or more")
     output = OutputFile(args.output, "--output", ".png")
     with only_results_on_stdout():
         content, text = _demo(args.seed, args.healthy, args.model, args.device)
-    output.write(content)
+    write_together([(output, content)])
     sys.stdout.write(f"{text}\nPicture: {args.output}\n")
 
 

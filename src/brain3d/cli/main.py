@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from brain3d import __version__
 from brain3d.cli import demo, evaluate, models, phantom, report, train
-from brain3d.cli.common import RAW
+from brain3d.cli.common import RAW, check_seed
 
 DONE, OUR_FAULT, CALLERS_FAULT, INTERRUPTED = 0, 1, 2, 130
 COMMANDS = (report, demo, phantom, train, evaluate, models)
@@ -58,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     _quiet_libraries()
     try:
+        check_seed(args)
         args.run(args)
         sys.stdout.flush()
     except BrokenPipeError:

@@ -15,6 +15,7 @@ from brain3d.cli.common import (
     add_model_arguments,
     only_results_on_stdout,
     refuse_clashes,
+    write_together,
 )
 
 if TYPE_CHECKING:
@@ -47,12 +48,12 @@ def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Read the scan, and only then load the model: a bad input is told at once."""
-    from brain3d.scans import read_scan
+    from brain3d.scans import find_scan, read_scan
 
     source = _source(args)
     output = OutputFile(args.output, "--output") if args.output else None
     preview = OutputFile(args.preview, "--preview", ".png") if args.preview else None
-    refuse_clashes([file for file in (output, preview) if file], [source])
+    refuse_clashes([file for file in (output, preview) if file], [find_scan(source)])
     with only_results_on_stdout():
         scan = read_scan(source, axes=args.axes, without_side=args.without_side)
         from brain3d.reading import load
@@ -61,11 +62,9 @@ def run(args: argparse.Namespace) -> None:
         report = reader.report(scan, mirror_check=not args.no_mirror_check, seed=args.seed)
         picture = _picture(reader, scan) if preview else b""
     text = report.to_json() + "\n" if args.format == "json" else report.to_text()
-    if preview:
-        preview.write(picture)
-    if output:
-        output.write(text.encode())
-    else:
+    files = [(output, text.encode()), (preview, picture)]
+    write_together([(file, content) for file, content in files if file])
+    if not output:
         sys.stdout.write(text)
 
 

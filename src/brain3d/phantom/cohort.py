@@ -32,17 +32,19 @@ NECROSIS, EDEMA, CORE = 1, 2, 4  # the labels of BraTS
 AXES = ("LPS", "RAS", "LAS", "PIR", "ASL", "RPI")
 MIN_SPACING_MM, MAX_SPACING_MM = 0.8, 6.0
 PEAK = 1000.0  # the stored brightness of the 99.9th percentile
-HELD_APART = 1 << 62  # added to the seeds, so that none is a training phantom's
 
 
 @dataclass(frozen=True)
 class CohortSettings:
-    """What a cohort's phantoms follow from; `healthy_share` None leaves it to the generator."""
+    """What a cohort's phantoms follow from; `healthy_share` None leaves it to the generator.
+
+    `version` 2: other seeds than 1, and a contrast-to-noise whose noise is that of all healthy brain tissue.
+    """
 
     seed: int
     spacing_mm: float
     healthy_share: float | None = None
-    version: int = 1
+    version: int = 2
 
 
 def grid_at(spacing_mm: float) -> Grid:
@@ -94,8 +96,12 @@ def phantom_scan(phantom: Phantom) -> Scan:
 
 
 def study_seed(seed: int, index: int) -> int:
-    """The generator's seed for the phantom of this index in the cohort of this seed."""
-    return HELD_APART + (int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]) >> 2)
+    """The generator's seed for the phantom of this index in the cohort of this seed, in [2**31, 2**32).
+
+    torch's CPU generator reads the low 32 bits of a seed; recipes draw below 2**31, so no phantom of a cohort
+    was trained on.
+    """
+    return (1 << 31) | (int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]) & 0x7FFFFFFF)
 
 
 def study_name(index: int) -> str:
@@ -115,13 +121,17 @@ def write_study(folder: Path, index: int, settings: CohortSettings) -> None:
     partial = folder / f".{target.name}.{os.getpid()}.part"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    for name, data in ((IMAGE, stored_image(phantom)), (MASK, label_masks(phantom))):
-        stored, stored_affine = reorder(data, affine, axes)
-        write_scan(partial / name, stored, stored_affine, stored.dtype)
-    (partial / REPORT).write_text(narrate(phantom.truth, rng) + "\n", encoding="utf-8")
-    truth = json.dumps(phantom.truth.to_dict(), indent=2)
-    (partial / TRUTH).write_text(truth + "\n", encoding="utf-8")
-    partial.rename(target)
+    try:
+        for name, data in ((IMAGE, stored_image(phantom)), (MASK, label_masks(phantom))):
+            stored, stored_affine = reorder(data, affine, axes)
+            write_scan(partial / name, stored, stored_affine, stored.dtype)
+        (partial / REPORT).write_text(narrate(phantom.truth, rng) + "\n", encoding="utf-8")
+        truth = json.dumps(phantom.truth.to_dict(), indent=2)
+        (partial / TRUTH).write_text(truth + "\n", encoding="utf-8")
+        partial.rename(target)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def _write_alone(folder: Path, index: int, settings: CohortSettings) -> None:
@@ -186,7 +196,7 @@ def _check_numbers(count: int, workers: int, settings: CohortSettings) -> None:
 
 
 def _claim(folder: Path, settings: CohortSettings) -> None:
-    """Make the folder, or find in it an earlier cohort of the same settings."""
+    """Make the folder, or find in it an earlier cohort of the same settings, and sweep what a kill left there."""
     stated: dict[str, Any] = asdict(settings)
     file = folder / SETTINGS_FILE
     try:
@@ -199,7 +209,14 @@ def _claim(folder: Path, settings: CohortSettings) -> None:
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: cannot hold a cohort ({type(error).__name__}); give a new folder") from error
     if found != stated:
-        raise InputError(f"{folder}: holds a cohort of another seed, spacing or healthy share; give a new folder")
+        raise InputError(
+            f"{folder}: holds a cohort of another seed, spacing, healthy share or version; give a new folder"
+        )
+    for stale in folder.glob(".*.part"):
+        if stale.is_dir():
+            shutil.rmtree(stale)
+        else:
+            stale.unlink()
 
 
 def _study(folder: Path, index: int) -> Study:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from brain3d.model import Brain3DForConditionalGeneration, Brain3DProcessor
 
 DEVICES = ("auto", "cpu", "cuda")
+MAX_SEED = 2**63 - 1  # what every generator of random numbers takes
 ROWS_ENCODED_AT_ONCE = 4  # bounds memory: attention over every patch of a volume is large
 
 
@@ -33,6 +34,8 @@ class Decoding:
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
             raise InputError(f"max_new_tokens {self.max_new_tokens}: a report needs at least one")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise InputError(f"seed {self.seed}: give a whole number from 0 to {MAX_SEED}")
         if self.do_sample and not self.temperature > 0:
             raise InputError(f"temperature {self.temperature}: must be above zero; for greedy decoding do not sample")
 
@@ -118,8 +121,6 @@ class ModelEngine:
     @classmethod
     def from_folder(cls, folder: Path, identity: Identity, device: torch.device, given: str) -> ModelEngine:
         """Load a complete model folder. InputError, naming it as `given`, where it cannot be a model."""
-        from safetensors import SafetensorError
-
         from brain3d.model import Brain3DForConditionalGeneration, Brain3DProcessor
 
         try:
@@ -127,8 +128,8 @@ class ModelEngine:
                 folder, output_loading_info=True, local_files_only=True
             )
             processor = Brain3DProcessor.from_pretrained(folder)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            reason = str(error).strip().split("\n")[0].replace(str(folder), "the folder")
+        except Exception as error:  # each file's library raises what it likes; all of it means a damaged folder
+            reason = (str(error).strip() or type(error).__name__).split("\n")[0].replace(str(folder), "the folder")
             raise InputError(f"{given}: cannot be loaded ({reason}); download or export it again") from error
         wrong = sorted([*info["missing_keys"], *info["unexpected_keys"], *map(str, info["mismatched_keys"])])
         if wrong:

@@ -15,7 +15,8 @@ SIDE_UNSTABLE = Flag(
     "The scan and its mirror image were read as having the lesion on different sides; the side is left open.",
 )
 FINDINGS_UNSTABLE = Flag(
-    "findings_unstable", "A lesion was read in only one of the scan and its mirror image; trust neither reading."
+    "findings_unstable",
+    "A lesion was read in only one of the scan and its mirror image; trust neither reading, and no side is given.",
 )
 SIDE_UNKNOWN = Flag("side_not_in_header", "The header does not say which side is left.")
 
@@ -54,11 +55,16 @@ def _regions(findings: Findings) -> frozenset[str]:
 
 
 def check(text: str, mirrored_text: str) -> tuple[Agreement, Checked]:
-    """Set the text for a scan against the one for its mirror image; where their sides differ, withhold the side."""
+    """Set the text for a scan against the one for its mirror image.
+
+    The side is withheld where the two name different sides, and where the mirror image shows no lesion to confirm it.
+    """
     findings = parse_findings(text)
     agreement = compare(findings, parse_findings(mirrored_text))
     if agreement == "side_differs":
         return agreement, without_side(text, SIDE_UNSTABLE)
+    if agreement == "findings_differ" and findings.lesions:
+        return agreement, without_side(text, FINDINGS_UNSTABLE)
     flags = (FINDINGS_UNSTABLE,) if agreement == "findings_differ" else ()
     return agreement, Checked(text, findings, flags)
 

@@ -16,6 +16,7 @@ from brain3d.reading.evidence import suspected_point
 from brain3d.reading.mirror_check import SIDE_UNKNOWN, Checked, check, without_side
 from brain3d.reports import Report, parse_findings
 from brain3d.scans import Flag, InputError, Scan, Volume, mirror, prepare, read_scan
+from brain3d.scans.types import UNKNOWN_AXES
 
 Readable = str | os.PathLike[str] | Scan | Volume
 CUT_SHORT = Flag("cut_short", "The text reached the most tokens allowed and may lack its end.")
@@ -155,7 +156,7 @@ def _describe(scan: Scan) -> dict[str, Any]:
         "sha256": scan.sha256,
         "shape": [int(n) for n in scan.data.shape],
         "spacing_mm": [round(float(mm), 4) for mm in scan.spacing_mm],
-        "axes": scan.axes,
+        "axes": scan.axes if scan.side_known else UNKNOWN_AXES,
     }
 
 
@@ -169,7 +170,7 @@ def _describe_volume(volume: Volume) -> dict[str, Any]:
         "sha256": hashlib.sha256(np.ascontiguousarray(volume.data).tobytes()).hexdigest(),
         "shape": [int(n) for n in volume.data.shape[1:]],
         "spacing_mm": _spacing(volume),
-        "axes": "SAR",
+        "axes": "SAR" if volume.side_known else UNKNOWN_AXES,
     }
 
 

@@ -10,6 +10,7 @@ from brain3d.reports.findings import (
     canonical_regions,
     mirror_findings,
     mirror_side,
+    overall_side,
 )
 from brain3d.reports.mirror import mirror_text
 from brain3d.reports.parse import parse_findings
@@ -31,6 +32,7 @@ __all__ = [
     "mirror_findings",
     "mirror_side",
     "mirror_text",
+    "overall_side",
     "parse_findings",
     "report_schema",
     "withhold_side",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from brain3d.scans.orientation import Side
 
 SIDES = ("left", "right", "bilateral", "midline", "unknown")
 REGIONS = (
@@ -22,6 +25,7 @@ REGIONS = (
 SIGNALS = ("high", "low", "mixed", "iso", "unknown")
 DEGREES = ("none", "mild", "moderate", "severe", "present", "unknown")
 
+_OVERALL_ORDER: tuple[Side, ...] = ("left", "right", "midline")
 _MIRRORED = {"left": "right", "right": "left"}
 
 
@@ -92,3 +96,14 @@ def mirror_findings(findings: Findings) -> Findings:
     """The findings of the mirrored brain."""
     lesions = tuple(replace(lesion, side=mirror_side(lesion.side)) for lesion in findings.lesions)
     return replace(findings, lesions=lesions)
+
+
+def overall_side(findings: Findings) -> Side:
+    """One side for all lesions: left and right make bilateral, a lateral side outweighs the midline.
+
+    Lesions whose side is unknown do not count; where no other is left, "unknown".
+    """
+    sides = {lesion.side for lesion in findings.lesions}
+    if "bilateral" in sides or {"left", "right"} <= sides:
+        return "bilateral"
+    return next((side for side in _OVERALL_ORDER if side in sides), "unknown")

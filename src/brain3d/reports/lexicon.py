@@ -76,6 +76,20 @@ UNDETERMINED_SIDE = re.compile(
     r"[^.;]*\b(?:left|right)\b"
 )
 
+# "A focus of necrosis", "a hyperintensity in the right parietal lobe represents edema": these name a sign, no lesion.
+_SIGN_NOUN = (
+    r"(?:o?edema|swelling|necros[ei]s|(?:necrotic|o?edematous) (?:tissue|changes?|material|debris|brain|fluid)"
+    r"|compression|effacement|mass effect)"
+)
+_NOT_JOINED = r"(?!(?:with|without|and|but|or|plus|by|in|causing|producing|showing|containing|surround\w+)\b)"
+_IS_A_SIGN = (
+    r"(?:(?: (?:signals?|areas?|regions?|zones?))? of"
+    rf"|(?:,? {_NOT_JOINED}[\w/-]+| in){{0,10}}?,?"
+    r" (?:represent(?:s|ing)?|reflect(?:s|ing)?|due to|consistent with|compatible with))"
+    rf"(?: {_NOT_JOINED}[\w/-]+){{0,4}}? {_SIGN_NOUN}\b"
+)
+_NO_SIGN = rf"(?!{_IS_A_SIGN})"
+
 LESION = _words(
     r"lesion(?:s|al)?",
     r"mass(?:es)?(?! effect)",
@@ -86,12 +100,12 @@ LESION = _words(
     r"astrocytomas?",
     r"oligodendrogliomas?",
     r"metastas[ie]s",
-    r"abnormalit(?:y|ies)",
-    r"(?:hyper|hypo)intensit(?:y|ies)",
-    r"foc(?:us|i)",
+    r"abnormalit(?:y|ies)" + _NO_SIGN,
+    r"(?:hyper|hypo)intensit(?:y|ies)" + _NO_SIGN,
+    r"foc(?:us|i)" + _NO_SIGN,
     r"infarct(?:s|ion)?",
     r"abscess(?:es)?",
-    r"abnormal (?:\w+ )?(?:signals?|areas?|regions?)",
+    r"abnormal (?:\w+ )?(?:signals?|areas?|regions?)" + _NO_SIGN,
 )
 INDEFINITE = re.compile(
     r"\b(?:an?|another|second|third|additional|further|separate|multiple|several|two|three|numerous|one)"
@@ -195,8 +209,12 @@ NORMAL_BRAIN = re.compile(
 SPARED = re.compile(
     r"\b(?:sparing|spares?"
     r"|not (?:involving|involved?|extending|extend|reaching|reach|crossing|cross|affecting)"
-    r"|not (?:in|on|within)|(?:compared|contrast|relative) (?:with|to)|than (?:in|on|the)"
+    r"|not (?:in|on|within)|(?:not|rather than|instead of) the (?:left|right)"
+    r"|not (?:left|right)(?:[- ]sided)?(?=\s*(?:[,;)]|$))|(?:compared|contrast|relative) (?:with|to)|than (?:in|on|the)"
     r"|without (?:involvement of|involving|extension|crossing|affecting)|no involvement of|away from)\b[^,;]*"
+    # "has left the right side intact"
+    r"|\b(?:(?:has|have|had) (?:left|right)|leaves|leaving) [^,;]*?"
+    r"\b(?:normal|unremarkable|intact|preserved|spared|unaffected|uninvolved|untouched|free)\b"
     r"|(?:^|(?<=, )|(?<=; ))[^,;]*?\b(?:is|are|appears?|remains?) (?:\w+ly )?"
     r"(?:normal|unremarkable|intact|preserved|spared|unaffected|uninvolved|free|not (?:involved|affected))"
     r"\b[^,;]*"

@@ -31,6 +31,9 @@ _CUT = re.compile(
     r",|\b(?:with|without|and|but|causing|causes?|producing|which|showing|shows?|surrounded|accompanied|plus"
     r"|has|have|is|are|exhibits?|demonstrates?|resulting)\b"
 )
+_PREDICATE = re.compile(
+    r"(?<!\bthat )(?<!\bwhich )\b(?:is|are|was|were|lies?|sits?|occupies|occupy|involves?|affects?)\b"
+)
 _VERB_SIGN = re.compile(r"^(?:compress(?:es|ing)?|effac(?:es|ing)|deforms?|deforming|displac(?:es|ing)|distorts?)$")
 
 
@@ -88,18 +91,41 @@ def _topic_spans(clause: str) -> list[tuple[int, int, str]]:
     return sorted(spans)
 
 
+def _names_place(text: str) -> bool:
+    return bool(_regions(text)) or _side(text) != "unknown"
+
+
+def _before(clause: str, sign: tuple[int, int, str]) -> str:
+    """What `clause` says before it turns to `sign`."""
+    part = clause[: sign[0]]
+    cuts = [] if _VERB_SIGN.match(clause[sign[0] : sign[1]]) else list(_CUT.finditer(part))
+    return part[: cuts[-1].start()] if cuts else part
+
+
 def _lesion_part(clause: str, spans: list[tuple[int, int, str]]) -> str:
     """The part of a lesion's statement that is about the lesion, before it turns to a sign."""
-    sign = next((span for span in spans if span[2] != "lesion"), None)
-    if sign is None:
+    signs = [span for span in spans if span[2] != "lesion"]
+    if not signs:
         return clause
-    part = clause[: sign[0]]
-    if not _VERB_SIGN.match(clause[sign[0] : sign[1]]):
-        cuts = list(_CUT.finditer(part))
-        part = part[: cuts[-1].start()] if cuts else part
-    located = _regions(part) or _side(part) != "unknown"
-    # "A lesion with marked edema is seen in the left frontal lobe": its place comes after the sign.
-    return clause if sign[2] in ("edema", "necrosis") and not located else part
+    part = _before(clause, signs[0])
+    located = signs[0][2] not in ("edema", "necrosis") or _names_place(part)
+    return part if located else _around_sign(clause, signs)
+
+
+def _around_sign(clause: str, signs: list[tuple[int, int, str]]) -> str:
+    """The lesion's part where its place comes after the sign: "a lesion with edema is seen in the left insula".
+
+    A place between the sign and the verb is the sign's: "a lesion with edema in the right insula is seen in ...".
+    """
+    verb = _PREDICATE.search(clause, signs[0][1])
+    if verb is None:
+        return clause
+    later = next((sign for sign in signs if sign[0] > verb.start()), None)
+    tail = (clause if later is None else _before(clause, later))[verb.start() :]
+    if not _names_place(tail):
+        return clause
+    between = clause[signs[0][1] : verb.start()]
+    return f"{clause[: signs[0][0] if _names_place(between) else verb.start()]} {tail}"
 
 
 def _denied(clause: str) -> bool:

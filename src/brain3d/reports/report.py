@@ -24,8 +24,9 @@ _HASH_LENGTH = 12
 class Report:
     """A draft report with its provenance.
 
-    `scan` holds sha256, shape, spacing_mm and axes of the file that was read; `preprocessing` the steps in
-    order, each with its parameters; `model` name, version and hash; `generation` the decoding.
+    `scan` holds sha256, shape, spacing_mm and axes ("unknown" where the side is) of the file that was read;
+    `preprocessing` the steps in order, each with its parameters; `model` name, version and hash; `generation`
+    the decoding.
     """
 
     text: str

@@ -1,12 +1,13 @@
 """Reading scans, owning their orientation, and making the volume that the model sees."""
 
-from brain3d.scans.nifti import read_scan, write_scan
+from brain3d.scans.nifti import find_scan, read_scan, write_scan
 from brain3d.scans.orientation import (
     Side,
     affine_from_axes,
     axis_codes,
     check_axes,
     mirror,
+    mirrored_scan,
     side_of,
     to_canonical,
 )
@@ -25,8 +26,10 @@ __all__ = [
     "axis_codes",
     "brain_centre",
     "check_axes",
+    "find_scan",
     "foreground_mask",
     "mirror",
+    "mirrored_scan",
     "normalise",
     "prepare",
     "read_scan",

@@ -15,7 +15,7 @@ import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
 from brain3d.scans.orientation import affine_from_axes, axis_codes, check_axes
-from brain3d.scans.types import Flag, InputError, Scan
+from brain3d.scans.types import UNKNOWN_AXES, Flag, InputError, Scan
 
 MIN_VOXELS = 16
 MIN_FIELD_MM = 60.0
@@ -47,7 +47,8 @@ def read_scan(path: PathLike, *, axes: str | None = None, without_side: bool = F
 
     `axes`, such as "LPS", says where each stored index grows, for a header that does not. Where the header
     does and disagrees, the scan is refused: one of the two would exchange left and right.
-    `without_side` accepts a header without orientation, with `side_known` False. Raises InputError, one line.
+    `without_side` accepts a header without orientation, with `side_known` False and axes "unknown". Raises
+    InputError, one line.
     """
     source = _Source(path, Path(path))
     stated = None if axes is None else check_axes(axes)
@@ -71,7 +72,20 @@ def read_scan(path: PathLike, *, axes: str | None = None, without_side: bool = F
     data, flags = _check_values(source, data)
     if not side_known:
         flags += (Flag("side_not_in_header", "The header does not say which side is left."),)
-    return Scan(data, affine, axis_codes(affine), spacing, digest, side_known, flags)
+    codes = axis_codes(affine) if side_known else UNKNOWN_AXES
+    return Scan(data, affine, codes, spacing, digest, side_known, flags)
+
+
+def find_scan(path: PathLike) -> Path:
+    """The file that `read_scan` would read: the path itself, or the one scan in that folder.
+
+    A path that is not there is given back. InputError, one line, for a folder that holds none or several.
+    """
+    source = _Source(path, Path(path))
+    try:
+        return _one_file(source)
+    except OSError as error:
+        raise source.refuse(f"cannot be read ({error.strerror or error}); check the folder") from None
 
 
 def _one_file(source: _Source) -> Path:
@@ -147,15 +161,27 @@ def _check_size(source: _Source, header: Any, shape: tuple[int, ...], words: str
         what = "colour" if dtype.fields is not None else str(dtype)
         raise source.refuse(f"{what} values, not intensities; give the greyscale scan")
     voxels = shape[0] * shape[1] * shape[2]
-    offset = float(header["vox_offset"])
     if voxels > MAX_VOXELS:
         raise source.refuse(f"too large ({words} voxels); check the header, or resample to 1 mm")
-    if not 0 <= offset <= MAX_HEADER_BYTES:
-        raise source.refuse("a damaged NIfTI header (offset of the data); export it again")
+    offset = _data_offset(source, header)
     with source.path.open("rb") as file:
         ratio = MAX_DEFLATE_RATIO if file.read(2) == GZIP_MAGIC else 1
     if voxels * dtype.itemsize + offset > source.path.stat().st_size * ratio:
         raise source.refuse(f"cut short: smaller than its {words} voxels need; copy or export it again")
+
+
+def _data_offset(source: _Source, header: Any) -> int:
+    """Where the voxels begin: behind the header and its extension flag. 0 leaves that unsaid; nothing lies before."""
+    offset, first = float(header["vox_offset"]), int(header.single_vox_offset)
+    if not 0 <= offset <= MAX_HEADER_BYTES:
+        raise source.refuse("a damaged NIfTI header (offset of the data); export it again")
+    if offset == 0:
+        return first
+    if offset < first:
+        raise source.refuse(
+            f"a damaged NIfTI header (data at byte {offset:g}, inside the header, which takes {first}); export it again"
+        )
+    return int(offset)
 
 
 def _orientation(
@@ -243,7 +269,7 @@ def _read_data(source: _Source, raw: IO[bytes], header: Any, shape: tuple[int, i
     dtype = header.get_data_dtype()
     n_bytes = shape[0] * shape[1] * shape[2] * dtype.itemsize
     content = _opened(raw)
-    content.seek(int(header["vox_offset"]))
+    content.seek(_data_offset(source, header))
     block = content.read(n_bytes)
     content.read(TRAILING_BYTES)  # gzip's checksum is only compared at the end
     if len(block) < n_bytes:

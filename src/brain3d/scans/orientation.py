@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations, product
@@ -9,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from brain3d.scans.types import InputError, Volume
+from brain3d.scans.types import InputError, Scan, Volume
 
 Side = Literal["left", "right", "bilateral", "midline", "unknown"]
 
@@ -134,3 +135,14 @@ def mirror(volume: Volume) -> Volume:
     """
     data = np.ascontiguousarray(volume.data[..., ::-1])
     return replace(volume, data=data, steps=(*volume.steps, {"name": "mirror", "axis": "right"}))
+
+
+def mirrored_scan(scan: Scan) -> Scan:
+    """The scan of the mirrored patient: its data reversed along the file's own left-right axis.
+
+    That axis is read from the affine, which stays as it is, so an oblique head comes out turned the other way.
+    `sha256` is the hash of the mirrored data.
+    """
+    order, _ = _canonical_order(scan.affine)
+    data = np.ascontiguousarray(np.flip(scan.data, order[_CANONICAL_WORLD_AXES.index(0)]))
+    return replace(scan, data=data, sha256=hashlib.sha256(data.tobytes()).hexdigest())

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+UNKNOWN_AXES = "unknown"
+
 
 class InputError(Exception):
     """The input's or the caller's fault. One line: what was given, what is wrong, what to do. Exit code 2."""
@@ -25,9 +27,9 @@ class Scan:
     """What was read from a file, in the file's own axis order.
 
     `data` is 3-D float32; `affine` (4, 4) takes voxel indices to millimetres towards right, anterior,
-    superior; `axes` names the direction in which each index grows, e.g. "LPS"; `sha256` is the hash of the
-    file's bytes; `side_known` is False where the header does not say which side is left and the caller
-    accepted that.
+    superior; `axes` names the direction in which each index grows, e.g. "LPS", or is "unknown" where
+    `side_known` is False; `sha256` is the hash of the file's bytes; `side_known` is False where the header
+    does not say which side is left and the caller accepted that.
     """
 
     data: np.ndarray

@@ -14,9 +14,9 @@ from brain3d.model.modeling_brain3d import LORA_TARGET_PATTERN, Brain3DForCondit
 from brain3d.model.processing_brain3d import Brain3DProcessor
 from brain3d.reports import parse_findings
 from brain3d.training.bank import Bank
-from brain3d.training.cells import describe_truth, draw_index
+from brain3d.training.cells import cell_features, describe_truth, draw_index, mirror_cells
 from brain3d.training.features import compressed_features
-from brain3d.training.language import finding_weights
+from brain3d.training.language import Sketch, finding_weights
 from brain3d.training.recipe import Stage
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class AlignmentTask:
         held_out_features: Tensor,
         seed: int,
         finding_weight: float,
+        anchors: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         torch.manual_seed(seed)
         self.stage, self.processor, self.seed = stage, processor, seed
@@ -88,6 +89,7 @@ class AlignmentTask:
         self.groups = set_trainable(self.module, stage.trainable)
         self.train, self.held_out = train, held_out
         self.features, self.held_out_features = features, held_out_features
+        self.anchors = anchors
         self.cached = "patch_embedding" not in stage.trainable
         self.weights = finding_weights(processor.tokenizer, finding_weight)
 
@@ -118,6 +120,8 @@ class AlignmentTask:
         compressed = self._compressed(self.train, self.features, index, flip)
         if self.stage.task == "grounding":
             return self._grounding(compressed, reports, self._same(self.train, index, flip))
+        if self.stage.task == "anchoring":
+            return self._anchoring(compressed, 0, index, flip), {}
         return self._captioning(compressed, reports), {}
 
     def _same(self, bank: Bank, index: np.ndarray, flip: np.ndarray) -> Tensor:
@@ -132,6 +136,12 @@ class AlignmentTask:
         similarity = F.normalize(images, dim=-1) @ F.normalize(texts, dim=-1).T
         hits = same[torch.arange(len(same)), similarity.argmax(1)].float().mean()
         return contrastive_loss(images, texts, same, self.stage.temperature), {"retrieval": float(hits)}
+
+    def _anchoring(self, compressed: Tensor, split: int, index: np.ndarray, flip: np.ndarray) -> Tensor:
+        """Distance of the visual tokens to the soft prompts that the language model was pretrained on."""
+        assert self.anchors is not None
+        target = self.anchors[split][index, flip.astype(int)]
+        return F.mse_loss(self.composite.model.project(compressed), target) / target.var()
 
     def _embed(self, compressed: Tensor, reports: list[str]) -> tuple[Tensor, Tensor]:
         images = self.composite.model.project(compressed).mean(1)
@@ -164,6 +174,8 @@ class AlignmentTask:
             loss, figures = self._grounding(compressed, reports, self._same(self.held_out, index, flip))
             return {"loss": float(loss), **figures}
         figures = {"loss": float(self._captioning(compressed, reports))}
+        if self.stage.task == "anchoring":
+            figures["distance"] = float(self._anchoring(compressed, 1, index, flip))
         return {**figures, **self._generated(compressed, index, flip)}
 
     def _generated(self, compressed: Tensor, index: np.ndarray, flip: np.ndarray) -> dict[str, float]:
@@ -225,7 +237,18 @@ def after_stages(
 
 
 def alignment_stages(run: Run) -> list[Stage]:
-    return [s for s in run.recipe.stages if s.task in ("grounding", "captioning")]
+    """The stages over the composite model, in order."""
+    return [s for s in run.recipe.stages if s.task in ("grounding", "anchoring", "captioning")]
+
+
+@torch.no_grad()
+def soft_prompts(run: Run, bank: Bank) -> Tensor:
+    """The soft prompt (N, 2, K, d) of every phantom's sketch and its mirror image, as the language model knew it."""
+    grid, weights = run.recipe.model.grid, run.result("language")
+    sketch = Sketch(grid[0] * grid[1] * grid[2], run.recipe.model.text_hidden)
+    sketch.load_state_dict({k.removeprefix("sketch."): v for k, v in weights.items() if k.startswith("sketch.")})
+    cells = cell_features(bank, grid).float()
+    return torch.stack([sketch(cells), sketch(mirror_cells(cells, grid))], dim=1)
 
 
 def build_alignment(run: Run, stage: Stage) -> AlignmentTask:
@@ -241,5 +264,8 @@ def build_alignment(run: Run, stage: Stage) -> AlignmentTask:
         flat = features.float().flatten(0, 2)
         model.model.set_feature_statistics(flat.mean(0), flat.std(0).clamp(min=1e-3))
     processor = Brain3DProcessor.from_config(run.tokenizer(), model.config)
+    anchors = (soft_prompts(run, train), soft_prompts(run, run.held_out)) if stage.task == "anchoring" else None
     sizes, seed = run.recipe.model, run.recipe.seed
-    return AlignmentTask(stage, model, processor, train, run.held_out, features, held_out, seed, sizes.finding_weight)
+    return AlignmentTask(
+        stage, model, processor, train, run.held_out, features, held_out, seed, sizes.finding_weight, anchors
+    )

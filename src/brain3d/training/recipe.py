@@ -11,7 +11,7 @@ import yaml
 from brain3d.scans import InputError, VolumeSpec
 
 SEED_LIMIT = 2**31
-TASKS = ("slices", "volumes", "language", "grounding", "captioning")
+TASKS = ("slices", "volumes", "language", "grounding", "anchoring", "captioning")
 TRAINABLE = ("projector", "patch_embedding", "lora")
 
 
