@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import brain3d.reading
-from brain3d.cohort import Study, write_manifest
-from brain3d.evaluation.predictions import PredictionFile, mirrored_scan, project
+from brain3d.cohort import Study, read_manifest, write_manifest
+from brain3d.evaluation.predictions import PredictionFile, project
 from brain3d.evaluation.run import evaluate
 from brain3d.phantom.truth import Truth
 from brain3d.reports import Report, parse_findings
-from brain3d.scans import InputError, Scan, affine_from_axes, read_scan, write_scan
+from brain3d.scans import InputError, Scan, affine_from_axes, write_scan
 
 SHAPE = (24, 20, 22)  # right, anterior, superior
 MODEL = {"name": "stand-in", "version": "0", "hash": "0" * 64}
@@ -204,8 +204,102 @@ def evaluate_with(reader: StandIn, manifest: Path, output: Path) -> dict[str, An
 
 def test_predictions_of_another_model_are_not_mixed_in(tmp_path: Path) -> None:
     PredictionFile(tmp_path / "predictions.jsonl", {"model": MODEL, "mirror_check": True})
-    with pytest.raises(InputError, match="another model"):
+    with pytest.raises(InputError, match="another mirror check; give a new folder"):
         PredictionFile(tmp_path / "predictions.jsonl", {"model": MODEL, "mirror_check": False})
+    with pytest.raises(InputError, match="another model; give a new folder"):
+        PredictionFile(tmp_path / "predictions.jsonl", {"model": {**MODEL, "hash": "1"}, "mirror_check": True})
+
+
+def test_predictions_of_another_cohort_are_not_reused(
+    manifest: Path, tmp_path: Path, read_by: Callable[[StandIn], StandIn]
+) -> None:
+    read_by(StandIn(seeing))
+    whole = evaluate(manifest, output=tmp_path / "out")
+    other = tmp_path / "other"
+    other.mkdir()
+    twin = build_cohort(other)
+    assert twin.read_bytes() == manifest.read_bytes()
+    again = read_by(StandIn(seeing))
+    assert evaluate(twin, output=tmp_path / "out") == whole
+    assert again.calls == 0
+    left, right = (other / f"study-{index:02d}.nii.gz" for index in (1, 2))
+    left.write_bytes(right.read_bytes())
+    with pytest.raises(InputError, match="another cohort; give a new folder"):
+        evaluate(twin, output=tmp_path / "out")
+
+
+def test_an_output_that_cannot_hold_a_run_is_the_callers_fault(
+    manifest: Path, tmp_path: Path, read_by: Callable[[StandIn], StandIn]
+) -> None:
+    reader = read_by(StandIn(seeing))
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "taken" / "predictions.jsonl").mkdir(parents=True)
+    for output in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / "taken"):
+        with pytest.raises(InputError, match="give another folder"):
+            evaluate(manifest, output=output)
+    assert reader.calls == 0
+    (tmp_path / "late" / "table.md").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"table\.md: cannot be written"):
+        evaluate(manifest, output=tmp_path / "late")
+    assert not list((tmp_path / "late").glob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "cure"),
+    [
+        (0, b"{", "line 1 is damaged; delete this file"),
+        (0, b"[]", "line 1 is damaged; delete this file"),
+        (2, b"{", "line 3 is damaged; delete that line"),
+        (2, b"\xff\xfe", "line 3 is damaged; delete that line"),
+        (2, b"[]", "line 3 is damaged; delete that line"),
+        (2, b'{"id": "study-01"}', "line 3 is damaged; delete that line"),
+    ],
+)
+def test_a_damaged_file_of_predictions_says_what_to_delete(
+    manifest: Path, tmp_path: Path, read_by: Callable[[StandIn], StandIn], line: int, text: bytes, cure: str
+) -> None:
+    read_by(StandIn(seeing))
+    whole = evaluate(manifest, output=tmp_path / "out", limit=3)
+    file = tmp_path / "out" / "predictions.jsonl"
+    lines = file.read_bytes().split(b"\n")
+    file.write_bytes(b"\n".join([*lines[:line], text, *lines[line + 1 :]]))
+    with pytest.raises(InputError, match=cure):
+        evaluate(manifest, output=tmp_path / "out", limit=3)
+    file.write_bytes(b"\n".join(lines[:line] + lines[line + 1 :]) if line else b"")
+    assert evaluate(manifest, output=tmp_path / "out", limit=3) == whole
+
+
+def test_a_report_that_is_no_text_is_the_callers_fault(
+    manifest: Path, tmp_path: Path, read_by: Callable[[StandIn], StandIn]
+) -> None:
+    read_by(StandIn(seeing))
+    (tmp_path / "study-01.txt").write_bytes("Läsion".encode("latin-1"))
+    with pytest.raises(InputError, match="report of study study-01 is not UTF-8"):
+        evaluate(manifest)
+
+
+def test_neighbours_must_hold_somebody_else(
+    manifest: Path, tmp_path: Path, read_by: Callable[[StandIn], StandIn]
+) -> None:
+    reader = read_by(StandIn(seeing))
+    (tmp_path / "empty.jsonl").write_text("")
+    with pytest.raises(InputError, match=r"empty\.jsonl: no studies to be neighbours"):
+        evaluate(manifest, neighbours=tmp_path / "empty.jsonl")
+    write_manifest(tmp_path / "one.jsonl", read_manifest(manifest)[1:2])
+    with pytest.raises(InputError, match="nobody but study study-01 itself"):
+        evaluate(manifest, neighbours=tmp_path / "one.jsonl")
+    assert reader.calls == 0
+    result = evaluate(manifest, neighbours=manifest)
+    assert metrics_of(result)["side"]["nearest"]["n"] == 8
+
+
+def test_the_definition_of_contrast_stands_by_the_target_set(
+    manifest: Path, read_by: Callable[[StandIn], StandIn]
+) -> None:
+    read_by(StandIn(seeing))
+    result = evaluate(manifest)
+    assert "standard deviation of all healthy brain tissue" in result["table"]
+    assert result["contrast_to_noise"] in result["table"]
 
 
 def test_nothing_to_score_is_the_callers_fault(tmp_path: Path) -> None:
@@ -214,18 +308,6 @@ def test_nothing_to_score_is_the_callers_fault(tmp_path: Path) -> None:
     write_manifest(manifest, [study])
     with pytest.raises(InputError, match="neither a truth"):
         evaluate(manifest)
-
-
-@pytest.mark.parametrize("axes", ["RAS", "LPS", "SPL", "AIR"])
-def test_the_mirrored_scan_is_reversed_along_its_own_left_right_axis(tmp_path: Path, axes: str) -> None:
-    rng = np.random.default_rng(1)
-    data = rng.uniform(1, 2, (20, 22, 24)).astype(np.float32)
-    write_scan(tmp_path / "a.nii.gz", data, affine_from_axes(axes, (6.0, 6.0, 6.0)))
-    scan = read_scan(tmp_path / "a.nii.gz")
-    axis = min(axes.find(letter) % 4 for letter in "LR")
-    assert (mirrored_scan(scan).data == np.flip(data, axis)).all()
-    assert mirrored_scan(scan).sha256 != scan.sha256
-    assert (mirrored_scan(mirrored_scan(scan)).data == scan.data).all()
 
 
 def test_projection_keeps_what_is_near_near() -> None:

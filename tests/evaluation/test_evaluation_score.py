@@ -17,7 +17,6 @@ from brain3d.evaluation.score import (
     lobes_supported,
     mirror_consistency,
     overall_attribute,
-    overall_side,
     regions_f1,
     same_degree,
     sensitivity,
@@ -26,7 +25,7 @@ from brain3d.evaluation.score import (
     specificity,
 )
 from brain3d.phantom.truth import Truth
-from brain3d.reports.findings import DEGREES, REGIONS, SIDES, SIGNALS, Findings, Lesion, mirror_findings
+from brain3d.reports.findings import DEGREES, REGIONS, SIDES, SIGNALS, Findings, Lesion, mirror_findings, overall_side
 
 NORMAL = Findings(normal=True)
 VAGUE = Findings(normal=False)
@@ -186,3 +185,14 @@ def test_a_perfect_answer_scores_one(one: Findings) -> None:
     for metric in METRICS:
         top, bottom = metric.contribution(item, answer(one))
         assert top == bottom, metric.name
+
+
+@pytest.mark.parametrize("given", [None, answer(ill("left", "frontal"))])
+def test_a_lesion_that_could_not_be_placed_is_a_miss_wherever_its_mask_would_have_answered(
+    given: Answer | None,
+) -> None:
+    reference = Reference(Findings(False, (Lesion(),)), unplaced=True)
+    for metric in (side, side_mirrored, regions_f1, lobes_supported, lobes_owed):
+        assert metric(reference, given) == (0.0, 1.0)
+    assert sensitivity(reference, given) == (float(given is not None), 1.0)
+    assert specificity(reference, given) == (0.0, 0.0)

@@ -27,7 +27,7 @@ from brain3d.phantom.cohort import (
 from brain3d.phantom.draw import TRAINING_GRID, Phantom, draw_phantom
 from brain3d.phantom.picture import Reading, compare_findings, draw_picture
 from brain3d.phantom.truth import Truth
-from brain3d.reports import Findings, Lesion, Report, mirror_findings, parse_findings
+from brain3d.reports import Findings, Lesion, Report, mirror_findings, overall_side, parse_findings
 from brain3d.scans import InputError, axis_codes, prepare, read_scan, to_canonical
 
 COUNT = 4
@@ -105,8 +105,55 @@ def test_the_grid_covers_what_training_covers() -> None:
 def test_no_seed_is_a_training_seed() -> None:
     seeds = {study_seed(seed, index) for seed in range(20) for index in range(50)}
     assert len(seeds) == 1000
-    assert min(seeds) > 2**60
-    assert max(seeds) < 2**63
+    assert min(seeds) >= 2**31
+    assert max(seeds) < 2**32
+
+
+def test_no_bit_that_tells_a_cohort_from_training_is_lost_in_the_generator() -> None:
+    def drawn(seed: int) -> list[float]:
+        return torch.rand(4, generator=torch.Generator().manual_seed(seed)).tolist()
+
+    seed = study_seed(7, 0)
+    assert drawn(seed + (1 << 62)) == drawn(seed)  # why the bit must be one of the low 32
+    assert drawn(seed) != drawn(seed - 2**31)
+
+
+def test_a_cohort_of_another_version_is_refused(cohort: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(cohort, tmp_path / "copy"))
+    settings = json.loads((folder / "cohort.json").read_text())
+    assert settings["version"] == 2
+    (folder / "cohort.json").write_text(json.dumps({**settings, "version": 1}))
+    with pytest.raises(InputError, match="version"):
+        write_cohort(folder, COUNT, seed=7, spacing_mm=COARSE, workers=1, healthy_share=0.25)
+
+
+def test_an_interruption_leaves_no_partial_study(
+    tmp_path: Path, phantom: Phantom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("brain3d.phantom.cohort.draw_phantom", lambda *_, **__: phantom)
+    with monkeypatch.context() as patch:
+        patch.setattr("brain3d.phantom.cohort.narrate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write_cohort(tmp_path / "c", 1, seed=7, spacing_mm=COARSE, workers=1)
+    assert [entry.name for entry in (tmp_path / "c").iterdir()] == ["cohort.json"]
+
+
+def test_what_a_kill_left_is_swept_when_the_cohort_is_claimed_again(
+    tmp_path: Path, phantom: Phantom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("brain3d.phantom.cohort.draw_phantom", lambda *_, **__: phantom)
+    write_cohort(tmp_path / "c", 1, seed=7, spacing_mm=COARSE, workers=1)
+    (tmp_path / "c" / ".phantom-000001.123.part").mkdir()
+    (tmp_path / "c" / ".phantom-000001.123.part" / "flair.nii.gz").write_bytes(b"x")
+    (tmp_path / "c" / ".0123.part").write_text("x")
+    with pytest.raises(InputError, match="another seed"):
+        write_cohort(tmp_path / "c", 1, seed=8, spacing_mm=COARSE, workers=1)
+    assert len(list((tmp_path / "c").glob(".*.part"))) == 2
+    write_cohort(tmp_path / "c", 1, seed=7, spacing_mm=COARSE, workers=1)
+    assert not list((tmp_path / "c").glob(".*"))
 
 
 def test_what_was_interrupted_is_continued(cohort: Path, tmp_path: Path) -> None:
@@ -168,6 +215,12 @@ def test_the_picture_of_an_ill_and_of_a_healthy_patient(phantom: Phantom) -> Non
     healthy = draw_phantom(3, grid=grid_at(COARSE), healthy=True, skull=False)
     reading = replace(reading_of(healthy, "No lesion is seen."), point=None, evidence=None)
     assert draw_picture(healthy, "No lesion is seen.", reading).size == (1400, 800)
+
+
+def test_several_lesions_have_the_side_that_evaluation_gives_them() -> None:
+    both = Findings(False, (Lesion("left", ("frontal",)), Lesion("midline", ("corpus callosum",))))
+    rows = {row.name: row for row in compare_findings(both, Findings(False, (Lesion("left"),)))}
+    assert (rows["side"].truth, rows["side"].verdict) == (overall_side(both), "agrees")
 
 
 def test_findings_are_set_against_the_truth() -> None:

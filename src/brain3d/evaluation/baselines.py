@@ -15,10 +15,9 @@ from brain3d.evaluation.score import (
     Reference,
     overall_attribute,
     overall_regions,
-    overall_side,
 )
 from brain3d.evaluation.statistics import Estimate, estimate, resample_counts
-from brain3d.reports.findings import SIDES, Findings, Lesion, canonical_regions, mirror_findings
+from brain3d.reports.findings import SIDES, Findings, Lesion, canonical_regions, mirror_findings, overall_side
 
 SHUFFLES = 20
 MOST_CONSTANTS = 200
@@ -91,7 +90,7 @@ def shelve(ids: Sequence[str], scans: np.ndarray, mirrors: np.ndarray, reports: 
 def nearest_reports(queries: np.ndarray, ids: Sequence[str], shelf: Shelf) -> list[Findings]:
     """For each row of `queries` the report of the most similar scan (cosine) of another owner.
 
-    Raises ValueError where the shelf holds no other owner's scan.
+    Raises ValueError where the shelf holds no other owner's scan; `evaluate` refuses such a shelf beforehand.
     """
     centre = shelf.features.mean(axis=0)
 

@@ -6,19 +6,27 @@ shifted midline, of atrophy, or of a head whose lower slices are missing.
 
 from __future__ import annotations
 
+import math
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError, SpatialImage
+from nibabel.wrapstruct import WrapStructError
 
 from brain3d.phantom.anatomy import CHANNELS, Anatomy, load_anatomy
 from brain3d.reports.findings import REGIONS
 from brain3d.scans import InputError, Scan, Volume, side_of
 from brain3d.scans.foreground import extent
+from brain3d.scans.nifti import MAX_VOXELS
 
 PERIVENTRICULAR_MM = 6.0
+# What nibabel raises over a file that is damaged, cut short, or no image.
+UNREADABLE = (ImageFileError, HeaderDataError, WrapStructError, EOFError, zlib.error, OSError, ValueError)
 Box = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 
 
@@ -36,14 +44,53 @@ class Grounding:
     shares: dict[str, float]
 
 
-def read_mask(path: Path, scan: Scan) -> np.ndarray:
-    """The mask's voxels on the scan's grid, True where any label is; InputError where the grids differ."""
-    image = nib.load(path)
-    data = np.asarray(image.dataobj)
-    data = data.reshape(data.shape[:3]) if data.ndim == 4 and data.shape[3] == 1 else data
-    if data.shape != scan.data.shape or not np.allclose(image.affine, scan.affine, atol=1e-2):
-        raise InputError("the mask does not lie on the scan's own grid; resample it to the scan")
-    return np.asarray(data > 0.5)
+def empty_grounding() -> Grounding:
+    """What a mask without any label measures, in whatever scan."""
+    return Grounding("unknown", 0.0, 0.0, 0.0, dict.fromkeys(REGIONS, 0.0))
+
+
+def read_mask(path: Path, scan: Scan, name: str = "the mask") -> np.ndarray:
+    """The mask's voxels on the scan's grid, True where any label is.
+
+    InputError, which calls the mask by `name`, where it cannot be read or lies on another grid.
+    """
+    image = _opened_mask(path, name)
+    if _shape(image) != scan.data.shape or not np.allclose(image.affine, scan.affine, atol=1e-2):
+        raise InputError(f"{name} does not lie on the scan's own grid; resample it to the scan")
+    return _labelled(image, name).reshape(scan.data.shape)
+
+
+def mask_is_empty(path: Path, name: str = "the mask") -> bool:
+    """Whether a mask, wherever it lies, holds no label; InputError where it cannot be read."""
+    return not _labelled(_opened_mask(path, name), name).any()
+
+
+def _opened_mask(path: Path, name: str) -> SpatialImage:
+    try:
+        image = nib.load(path)
+    except UNREADABLE as error:
+        raise _unreadable(name, error) from error
+    if not isinstance(image, SpatialImage) or image.get_data_dtype().kind not in "biuf":
+        raise InputError(f"{name} is not an image of labels; give a NIfTI file")
+    if math.prod(image.shape) > MAX_VOXELS:
+        raise InputError(f"{name} is too large ({math.prod(image.shape)} voxels); resample it to the scan")
+    return image
+
+
+def _shape(image: SpatialImage) -> tuple[int, ...]:
+    shape = tuple(image.shape)
+    return shape[:3] if len(shape) == 4 and shape[3] == 1 else shape
+
+
+def _labelled(image: SpatialImage, name: str) -> np.ndarray:
+    try:
+        return np.asarray(np.asarray(image.dataobj) > 0.5)
+    except UNREADABLE as error:
+        raise _unreadable(name, error) from error
+
+
+def _unreadable(name: str, error: Exception) -> InputError:
+    return InputError(f"{name} cannot be read ({type(error).__name__}); copy or export it again")
 
 
 def mask_points(mask: np.ndarray, scan: Scan, volume: Volume) -> np.ndarray:
@@ -98,7 +145,7 @@ def ground(scan: Scan, mask: np.ndarray, volume: Volume) -> Grounding:
     """Measure a boolean mask on the grid of `scan` in the frame of the scan's volume."""
     points = mask_points(mask, scan, volume)
     if not len(points):
-        return Grounding("unknown", 0.0, 0.0, 0.0, dict.fromkeys(REGIONS, 0.0))
+        return empty_grounding()
     spacing = float(np.linalg.norm(volume.affine[:3, 2]))
     offset = points[:, 2] - (volume.data.shape[-1] - 1) / 2
     left_share, centroid = float((offset < 0).mean()), float(offset.mean()) * spacing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,10 +14,10 @@ import numpy as np
 from tqdm import tqdm
 
 from brain3d.cohort import Study
-from brain3d.evaluation.grounded import Grounding, ground, read_mask
+from brain3d.evaluation.grounded import Grounding, empty_grounding, ground, mask_is_empty, read_mask
 from brain3d.evaluation.score import Answer
 from brain3d.reports import Report, parse_findings
-from brain3d.scans import InputError, Scan, read_scan
+from brain3d.scans import InputError, Scan, mirrored_scan, read_scan
 
 FEATURES = 128
 # What a bad scan or a model that chokes on it can raise. Anything else is a bug and ends the run.
@@ -63,18 +62,15 @@ class Prediction:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Prediction:
-        """The inverse of `dataclasses.asdict` after a trip through JSON."""
+        """The inverse of `dataclasses.asdict` after a trip through JSON; what is not one raises as it comes."""
         grounding = values["grounding"]
         tuples = ("flags", "mirrored_flags", "features", "mirrored_features")
         plain = {**values, **{name: tuple(values[name]) for name in tuples}}
-        return cls(**{**plain, "grounding": None if grounding is None else Grounding(**grounding)})
-
-
-def mirrored_scan(scan: Scan) -> Scan:
-    """The scan of the mirrored patient: its data reversed along the file's own left-right axis."""
-    axis = next(index for index, letter in enumerate(scan.axes) if letter in "LR")
-    data = np.ascontiguousarray(np.flip(scan.data, axis))
-    return replace(scan, data=data, sha256=hashlib.sha256(data.tobytes()).hexdigest())
+        found = cls(**{**plain, "grounding": None if grounding is None else Grounding(**grounding)})
+        lengths = {len(found.features), len(found.mirrored_features)}
+        if found.failure is None and lengths != {FEATURES}:
+            raise ValueError(f"not {FEATURES} features")
+        return found
 
 
 def project(tokens: np.ndarray) -> tuple[float, ...]:
@@ -88,25 +84,50 @@ def project(tokens: np.ndarray) -> tuple[float, ...]:
 class PredictionFile:
     """Predictions on disk, one JSON line each, appended whole; a first line says what made them.
 
-    Opening a file that another model or other settings made is an InputError. A line cut short by an
-    interruption is dropped.
+    Opening a file that another model, another cohort or other settings made is an InputError, and so is one
+    that is damaged or cannot be written. A line cut short by an interruption is dropped.
     """
 
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
         self.path = path
         self.done: dict[str, Prediction] = {}
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        whole = [line for line in lines if line.endswith(b"\n")]
-        if whole and json.loads(whole[0]) != settings:
-            raise InputError(f"{path.name}: made by another model or with other settings; give a new folder")
-        for line in whole[1:]:
-            prediction = Prediction.from_dict(json.loads(line))
+        try:
+            self._open(settings)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be kept there ({error.strerror}); give another folder") from error
+
+    def _open(self, settings: dict[str, Any]) -> None:
+        lines = self.path.read_bytes().split(b"\n") if self.path.exists() else [b""]
+        *whole, rest = lines
+        if whole:
+            self._check_settings(whole[0], settings)
+        for number, line in enumerate(whole[1:], 2):
+            try:
+                prediction = Prediction.from_dict(json.loads(line))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise self._damaged(number) from error
             self.done[prediction.id] = prediction
-        if whole != lines:
-            with path.open("r+b") as file:
-                file.truncate(sum(map(len, whole)))
+        if rest:
+            with self.path.open("r+b") as file:
+                file.truncate(sum(len(line) + 1 for line in whole))
         if not whole:
             self._write(settings)
+
+    def _check_settings(self, line: bytes, settings: dict[str, Any]) -> None:
+        try:
+            found = json.loads(line)
+        except ValueError as error:
+            raise self._damaged(1) from error
+        if not isinstance(found, dict):
+            raise self._damaged(1)
+        other = [name for name in {**settings, **found} if found.get(name) != settings.get(name)]
+        if other:
+            what = ", ".join(name.removesuffix("_sha256").replace("_", " ") for name in other)
+            raise InputError(f"{self.path}: made with another {what}; give a new folder, or delete this file")
+
+    def _damaged(self, number: int) -> InputError:
+        cure = "delete this file" if number == 1 else "delete that line, or the whole file"
+        return InputError(f"{self.path}: line {number} is damaged; {cure}, and its studies will be read again")
 
     def append(self, prediction: Prediction) -> None:
         """Add a prediction; it is on disk when this returns."""
@@ -121,7 +142,9 @@ class PredictionFile:
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class Loaded:
+    """A study ready to be read: the volumes of its scan and of the mirror image, and its mask measured."""
+
     study: Study
     volume: Any
     mirrored: Any
@@ -137,16 +160,29 @@ def _reason(study: Study, error: Exception) -> str:
     return line
 
 
-def _load(study: Study, reader: ReportWriter) -> _Loaded:
+def load_study(study: Study, reader: ReportWriter) -> Loaded:
+    """Read a study's scan and, where no truth stands above it, its mask. Raises one of `CASE_ERRORS`."""
     scan = read_scan(study.image)
     volume = reader.volume(scan)
     grounding = None
     if study.mask is not None and study.truth is None:
-        grounding = ground(scan, read_mask(study.mask, scan), volume)
-    return _Loaded(study, volume, reader.volume(mirrored_scan(scan)), grounding)
+        grounding = ground(scan, read_mask(study.mask, scan, f"the mask of study {study.id}"), volume)
+    return Loaded(study, volume, reader.volume(mirrored_scan(scan)), grounding)
 
 
-def _written(item: _Loaded, report: Report, mirrored: Report, reader: ReportWriter) -> Prediction:
+def _unloaded(study: Study, error: Exception) -> Prediction:
+    """The failed prediction of a study that could not be loaded. An empty mask needs no scan to say healthy."""
+    failed = Prediction(study.id, failure=_reason(study, error))
+    if study.mask is None or study.truth is not None:
+        return failed
+    try:
+        empty = mask_is_empty(study.mask)
+    except InputError:  # nothing is known of the mask either: it stays taken for a lesion's, see references.py
+        return failed
+    return replace(failed, grounding=empty_grounding()) if empty else failed
+
+
+def _written(item: Loaded, report: Report, mirrored: Report, reader: ReportWriter) -> Prediction:
     return Prediction(
         id=item.study.id,
         text=report.text,
@@ -159,7 +195,7 @@ def _written(item: _Loaded, report: Report, mirrored: Report, reader: ReportWrit
     )
 
 
-def _read_batch(items: list[_Loaded], reader: ReportWriter, mirror_check: bool) -> list[Prediction]:
+def _read_batch(items: list[Loaded], reader: ReportWriter, mirror_check: bool) -> list[Prediction]:
     """The predictions of a batch; where it fails as a whole, of each study alone."""
     volumes = [volume for item in items for volume in (item.volume, item.mirrored)]
     try:
@@ -168,7 +204,8 @@ def _read_batch(items: list[_Loaded], reader: ReportWriter, mirror_check: bool) 
         return [_written(item, report, mirrored, reader) for item, report, mirrored in pairs]
     except CASE_ERRORS as error:
         if len(items) == 1:
-            return [Prediction(items[0].study.id, failure=_reason(items[0].study, error))]
+            item = items[0]
+            return [Prediction(item.study.id, grounding=item.grounding, failure=_reason(item.study, error))]
     return [prediction for item in items for prediction in _read_batch([item], reader, mirror_check)]
 
 
@@ -193,9 +230,9 @@ def predict(
             loaded = []
             for study in batch:
                 try:
-                    loaded.append(_load(study, reader))
+                    loaded.append(load_study(study, reader))
                 except CASE_ERRORS as error:
-                    file.append(Prediction(study.id, failure=_reason(study, error)))
+                    file.append(_unloaded(study, error))
             for prediction in _read_batch(loaded, reader, mirror_check) if loaded else []:
                 file.append(prediction)
             bar.update(len(batch))

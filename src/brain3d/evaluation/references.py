@@ -12,25 +12,33 @@ import numpy as np
 
 from brain3d.cohort import Study
 from brain3d.evaluation.grounded import Grounding
-from brain3d.evaluation.score import OWED_SHARE, Reference, accepted_sides, overall_side
+from brain3d.evaluation.score import OWED_SHARE, Reference, accepted_sides
 from brain3d.phantom.truth import Truth
 from brain3d.reports import parse_findings
-from brain3d.reports.findings import REGIONS, Findings, Lesion
+from brain3d.reports.findings import REGIONS, Findings, Lesion, overall_side
 from brain3d.scans import InputError
 
 TARGET_ML = 1.0
 TARGET_CONTRAST = 1.5
+CONTRAST_DEFINITION = (
+    "|mean of a part of the lesion - mean of the healthy tissue within 10 mm of it| / standard deviation of all "
+    "healthy brain tissue"
+)
 CONTRAST_EDGES = (0.0, 0.5, 1.0, 1.5, 2.5, 4.0, np.inf)
 VOLUME_EDGES_ML = (0.0, 1.0, 5.0, 20.0, 60.0, np.inf)
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a study brings along to be judged by: at least one of the three is there."""
+    """What a study brings along to be judged by: at least one of truth, report and mask is there.
+
+    `grounding` is the mask's measurement, None where there is no mask, or where the case failed before it.
+    """
 
     truth: Truth | None
     report: str | None
     grounding: Grounding | None = None
+    masked: bool = False
 
 
 def load_truth(path: Path) -> Truth:
@@ -42,12 +50,20 @@ def load_truth(path: Path) -> Truth:
 
 
 def load_source(study: Study) -> Source:
-    """The study's truth and report. The mask is measured later, beside the scan."""
+    """The study's truth and report. The mask is measured later, beside the scan.
+
+    InputError for a study with nothing to score against, and for a truth or report that cannot be read.
+    """
     if study.truth is None and study.report is None and study.mask is None:
         raise InputError(f"study {study.id} has neither a truth, a report nor a mask to score against")
     truth = None if study.truth is None else load_truth(study.truth)
-    report = None if study.report is None else study.report.read_text(encoding="utf-8")
-    return Source(truth, report)
+    try:
+        report = None if study.report is None else study.report.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"the report of study {study.id} is not UTF-8 text; convert it") from error
+    except OSError as error:
+        raise InputError(f"the report of study {study.id} cannot be read ({error.strerror}); check the file") from error
+    return Source(truth, report, masked=study.mask is not None)
 
 
 def reference_of(source: Source) -> Reference:
@@ -57,10 +73,17 @@ def reference_of(source: Source) -> Reference:
     written = None if source.report is None else parse_findings(source.report)
     if source.grounding is not None:
         return _grounded(source.grounding, written)
-    if written is None:  # only a mask, and the scan could not be read: a failed case, wrong wherever it counts
-        return Reference(Findings(normal=False))
+    if source.masked or written is None:
+        return _unplaced(written)
     side = overall_side(written)
     return Reference(written, frozenset() if side == "unknown" else frozenset({side}))
+
+
+def _unplaced(written: Findings | None) -> Reference:
+    """The reference of a failed case whose mask, not known to be empty, was never laid on its scan."""
+    if written is None or not written.lesions:
+        written = Findings(normal=False, lesions=(Lesion(),))
+    return Reference(written, unplaced=True)
 
 
 def _grounded(grounding: Grounding, written: Findings | None) -> Reference:

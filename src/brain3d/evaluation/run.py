@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from collections import Counter
@@ -28,11 +29,12 @@ from brain3d.evaluation.predictions import (
     Prediction,
     PredictionFile,
     ReportWriter,
-    mirrored_scan,
+    load_study,
     predict,
     project,
 )
 from brain3d.evaluation.references import (
+    CONTRAST_DEFINITION,
     Source,
     curve_bins,
     groups,
@@ -41,7 +43,7 @@ from brain3d.evaluation.references import (
 )
 from brain3d.evaluation.score import CURVE_METRICS, METRICS, Answer, Metric, Reference
 from brain3d.evaluation.table import curve_table, group_table
-from brain3d.scans import InputError, read_scan
+from brain3d.scans import InputError
 
 ALL_METRICS: tuple[Metric, ...] = (*METRICS, *CURVE_METRICS)
 SCORES_VERSION = "1.0"
@@ -63,7 +65,8 @@ def evaluate(
     `output` keeps predictions.jsonl (an interrupted run continues from it), scores.json and table.md; without
     it nothing is kept. `neighbours` is a manifest of training studies whose reports the nearest-report
     baseline copies; without it, it copies the reports of the other evaluated studies. Returns the content of
-    scores.json, with the table under "table". Raises InputError for a manifest that cannot be scored.
+    scores.json, with the table under "table". Raises InputError for a manifest that cannot be scored, for
+    neighbours that hold nobody else, and for an output folder that cannot be written or holds another run.
     """
     from brain3d.reading import load
 
@@ -71,19 +74,59 @@ def evaluate(
     if not studies:
         raise InputError(f"{manifest.name}: no studies to evaluate")
     sources = [load_source(study) for study in studies]
+    shelved = None if neighbours is None else _neighbour_studies(neighbours, studies)
     reader = load(model, device=device)
-    settings = {"model": reader.identity(), "mirror_check": mirror_check}
+    settings = {"model": reader.identity(), "cohort_sha256": cohort_sha256(manifest), "mirror_check": mirror_check}
     with nullcontext(output) if output else tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        place.mkdir(parents=True, exist_ok=True)
+        _make_folder(place)
         file = PredictionFile(place / "predictions.jsonl", settings)
         predictions = predict(studies, reader, file, batch_size=batch_size, mirror_check=mirror_check)
-        shelf = None if neighbours is None else _training_shelf(read_manifest(neighbours), reader)
+        shelf = None if shelved is None else _training_shelf(shelved, reader)
         result = score(sources, predictions, shelf=shelf)
         result = {"schema_version": SCORES_VERSION, **settings, **result}
         if output is not None:
             _write(place, result)
     return result
+
+
+def cohort_sha256(manifest: Path) -> str:
+    """A hash of what predictions follow from: the manifest's content, and that of each image and mask.
+
+    Truths and reports are read anew at each scoring, and names of folders do not count: a cohort can be moved.
+    """
+    whole = hashlib.sha256(manifest.read_bytes())
+    for study in read_manifest(manifest):
+        for path in (study.image, study.mask):
+            whole.update(b"none" if path is None else _file_digest(path))
+    return whole.hexdigest()
+
+
+def _file_digest(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError:  # not this function's to report: reading the study meets it again, and counts a failed case
+        return b"unreadable"
+
+
+def _neighbour_studies(manifest: Path, evaluated: Sequence[Study]) -> list[Study]:
+    """The studies of the neighbours' manifest; InputError where some evaluated study finds no other there."""
+    studies = read_manifest(manifest)
+    ids = {study.id for study in studies}
+    alone = [study.id for study in evaluated if ids <= {study.id}]
+    if not ids:
+        raise InputError(f"{manifest}: no studies to be neighbours; give a manifest of training studies")
+    if alone:
+        raise InputError(f"{manifest}: holds nobody but study {alone[0]} itself; give a manifest of other studies")
+    return studies
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot hold the scores ({error.strerror}); give another folder") from error
 
 
 def score(
@@ -109,6 +152,7 @@ def score(
     flags = Counter(code for item in predictions for code in item.flags)
     return {
         "cases": len(predictions),
+        "contrast_to_noise": CONTRAST_DEFINITION,
         "failed": failed,
         "flags": dict(sorted(flags.items())),
         "groups": {name: [_plain(row) for row in found] for name, found in named.items()},
@@ -150,11 +194,11 @@ def _neighbours(
 def _training_shelf(studies: Sequence[Study], reader: ReportWriter) -> Shelf:
     ids, scans, mirrors, reports = [], [], [], []
     for study in studies:
-        scan = read_scan(study.image)
+        loaded = load_study(study, reader)
         ids.append(study.id)
-        scans.append(project(reader.visual_tokens(scan)))
-        mirrors.append(project(reader.visual_tokens(mirrored_scan(scan))))
-        reports.append(reference_of(load_source(study)).findings)
+        scans.append(project(reader.visual_tokens(loaded.volume)))
+        mirrors.append(project(reader.visual_tokens(loaded.mirrored)))
+        reports.append(reference_of(replace(load_source(study), grounding=loaded.grounding)).findings)
     return shelve(ids, np.array(scans), np.array(mirrors), reports)
 
 
@@ -174,6 +218,8 @@ def _table(
     flags: Counter[str],
 ) -> str:
     parts = [group_table(name, found) for name, found in named.items()]
+    if len(named) > 1 or curve:
+        parts.append(f"Contrast (contrast-to-noise): {CONTRAST_DEFINITION}.")
     if curve:
         parts.append(curve_table(curve))
     parts.append(f"{cases} cases, {len(failed)} failed (counted as wrong).")
@@ -184,7 +230,7 @@ def _table(
 
 
 def _write(folder: Path, result: dict[str, Any]) -> None:
-    """Write scores.json and table.md, each whole or not at all."""
+    """Write scores.json and table.md, each whole or not at all; InputError where that cannot be done."""
     content = {key: value for key, value in result.items() if key != "table"}
     files = {
         "scores.json": json.dumps(content, indent=2, allow_nan=False) + "\n",
@@ -192,5 +238,10 @@ def _write(folder: Path, result: dict[str, Any]) -> None:
     }
     for name, text in files.items():
         partial = folder / f"{name}.partial"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(folder / name)
+        try:
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(folder / name)
+        except OSError as error:
+            raise InputError(f"{folder / name}: cannot be written ({error.strerror}); check the folder") from error
+        finally:
+            partial.unlink(missing_ok=True)

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from brain3d.phantom.truth import Truth
-from brain3d.reports.findings import Findings, mirror_findings, mirror_side
+from brain3d.reports.findings import Findings, mirror_findings, mirror_side, overall_side
 
 Contribution = tuple[float, float]
 NOTHING: Contribution = (0.0, 0.0)
+MISS: Contribution = (0.0, 1.0)
 
 ATTRIBUTES = ("signal", "edema", "necrosis", "ventricular_compression")
 LOBES = ("frontal", "parietal", "temporal", "occipital")
@@ -28,11 +29,14 @@ class Reference:
 
     `sides` are the sides accepted for whatever was drawn or masked, visible or not.
     `lobe_shares` is the share of the lesion's mask in each lobe, None where there is no mask to ask.
+    `unplaced`: a mask holds a lesion, but its case failed before the lesion could be placed in the brain. Each
+    metric that the mask would have answered then counts one miss, for the model and for the baselines.
     """
 
     findings: Findings
     sides: frozenset[str] = frozenset()
     lobe_shares: dict[str, float] | None = None
+    unplaced: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,17 +66,6 @@ def accepted_sides(truth: Truth) -> frozenset[str]:
     if 0.65 <= truth.left_share <= 0.75:
         sides |= {"left", "bilateral"}
     return frozenset(sides)
-
-
-def overall_side(findings: Findings) -> str:
-    """One side for all lesions: left and right make bilateral, a lateral side outweighs the midline."""
-    sides = {lesion.side for lesion in findings.lesions} - {"unknown"}
-    if not sides:
-        return "unknown"
-    if "bilateral" in sides or {"left", "right"} <= sides:
-        return "bilateral"
-    lateral = sides - {"midline"}
-    return lateral.pop() if lateral else "midline"
 
 
 def overall_regions(findings: Findings) -> frozenset[str]:
@@ -111,16 +104,20 @@ def specificity(reference: Reference, answer: Answer | None) -> Contribution:
     return float(answer is not None and answer.findings.normal), 1.0
 
 
+def _side_counts(reference: Reference) -> bool:
+    return bool(reference.findings.lesions and (reference.sides or reference.unplaced))
+
+
 def side(reference: Reference, answer: Answer | None) -> Contribution:
     """Of the visibly ill: the side is exactly right; "unknown" is wrong."""
-    if not reference.findings.lesions or not reference.sides:
+    if not _side_counts(reference):
         return NOTHING
     return float(answer is not None and overall_side(answer.findings) in reference.sides), 1.0
 
 
 def side_mirrored(reference: Reference, answer: Answer | None) -> Contribution:
     """The same of the mirror image, whose right answer is the mirrored side."""
-    if not reference.findings.lesions or not reference.sides:
+    if not _side_counts(reference):
         return NOTHING
     sides = {mirror_side(name) for name in reference.sides}
     return float(answer is not None and overall_side(answer.mirrored) in sides), 1.0
@@ -130,7 +127,7 @@ def regions_f1(reference: Reference, answer: Answer | None) -> Contribution:
     """Micro-F1 of the regions over the visibly ill: twice the hits over regions wanted plus named."""
     wanted = overall_regions(reference.findings)
     if not wanted:
-        return NOTHING
+        return MISS if reference.unplaced else NOTHING
     found = overall_regions(answer.findings) if answer is not None else frozenset()
     return 2.0 * len(wanted & found), float(len(wanted) + len(found))
 
@@ -153,7 +150,7 @@ def _in_any_order(findings: Findings) -> tuple[bool, list[str]]:
 def mirror_consistency(reference: Reference, answer: Answer | None) -> Contribution:
     """Over all cases: the mirror image's findings are the findings with the side swapped, the rest kept."""
     if answer is None:
-        return 0.0, 1.0
+        return MISS
     return float(_in_any_order(mirror_findings(answer.findings)) == _in_any_order(answer.mirrored)), 1.0
 
 
@@ -173,10 +170,12 @@ def drawn_side(reference: Reference, answer: Answer | None) -> Contribution:
 
 def lobes_supported(reference: Reference, answer: Answer | None) -> Contribution:
     """Of the lobes named: the mask has at least 5 % of its volume there. A failed case counts as one miss."""
+    if reference.unplaced:
+        return MISS
     if not reference.lobe_shares:
         return NOTHING
     if answer is None:
-        return 0.0, 1.0
+        return MISS
     named = overall_regions(answer.findings) & set(LOBES)
     held = [name for name in named if reference.lobe_shares[name] >= SUPPORTED_SHARE]
     return float(len(held)), float(len(named))
@@ -184,6 +183,8 @@ def lobes_supported(reference: Reference, answer: Answer | None) -> Contribution
 
 def lobes_owed(reference: Reference, answer: Answer | None) -> Contribution:
     """Of the lobes that hold at least 20 % of the mask: the report names them."""
+    if reference.unplaced:
+        return MISS
     if not reference.lobe_shares:
         return NOTHING
     owed = {name for name in LOBES if reference.lobe_shares[name] >= OWED_SHARE}

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from brain3d.phantom.cohort import canonical_affine, phantom_scan
 from brain3d.phantom.draw import Phantom
-from brain3d.reports import REGIONS, Findings, Lesion, Report
+from brain3d.reports import REGIONS, Findings, Lesion, Report, overall_side
 from brain3d.scans import Volume, VolumeSpec, prepare
 
 Verdict = Literal["agrees", "differs", "open"]
@@ -104,15 +104,14 @@ def _row(name: str, truth: str, found: str) -> Row:
 
 
 def _together(findings: Findings) -> Lesion | None:
-    """All lesions as one: every region, and the worst of each sign."""
+    """All lesions as one: their overall side, every region, and the worst of each sign."""
     lesions = findings.lesions
     if not lesions:
         return None
-    sides = {lesion.side for lesion in lesions} - {"unknown"}
     signals = {lesion.signal for lesion in lesions} - {"unknown"}
     named = {region for lesion in lesions for region in lesion.regions}
     return Lesion(
-        side="unknown" if not sides else sides.pop() if len(sides) == 1 else "bilateral",
+        side=overall_side(findings),
         regions=tuple(name for name in REGIONS if name in named),
         signal="unknown" if not signals else signals.pop() if len(signals) == 1 else "mixed",
         edema=_worst([lesion.edema for lesion in lesions]),
