@@ -81,8 +81,6 @@ def missing_files(folder: Path) -> list[str]:
 
 def about(folder: Path) -> dict[str, str]:
     """Name and version as the model's folder states them; a folder that does not say stays unnamed."""
-    from brain3d.scans.types import InputError
-
     path = folder / ABOUT_FILE
     if not path.is_file():
         return {"name": "unnamed", "version": "unknown"}
@@ -90,6 +88,8 @@ def about(folder: Path) -> dict[str, str]:
         values = json.loads(path.read_text(encoding="utf-8"))
         return {"name": str(values["name"]), "version": str(values["version"])}
     except (ValueError, KeyError, TypeError) as error:
+        from brain3d.scans.types import InputError  # brings nibabel along: not for a mere list of models
+
         raise InputError(f"{path}: does not state a name and a version; export the model again") from error
 
 
