@@ -37,7 +37,7 @@ def test_the_language_model_learns(tiny_run: Path) -> None:
 
 
 def test_each_stage_trains_what_its_recipe_names_and_nothing_else(tiny_run: Path) -> None:
-    before, after = weights_of(tiny_run, "grounding"), weights_of(tiny_run, "warm-up")
+    before, after = weights_of(tiny_run, "anchoring"), weights_of(tiny_run, "warm-up")
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed
     assert all(".projector." in name for name in changed), changed
