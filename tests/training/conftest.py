@@ -23,12 +23,10 @@ def tiny_overrides(output: Path) -> list[str]:
         "model.vocabulary=320",
         "stages.slices.batch=12",
         "stages.volumes.batch=2",
-        "stages.small-lesions.batch=2",
     ]
     for name, steps in (
         ("slices", 30),
         ("volumes", 6),
-        ("small-lesions", 4),
         ("language", 40),
         *((n, 12) for n in ALIGNMENT),
     ):
@@ -38,7 +36,7 @@ def tiny_overrides(output: Path) -> list[str]:
             f"stages.{name}.warmup=2",
         ]
         changes += [f"stages.{name}.precision=float32"]
-        if name not in ("slices", "volumes", "small-lesions"):
+        if name not in ("slices", "volumes"):
             changes.append(f"stages.{name}.batch=8")
     return changes
 

@@ -28,7 +28,7 @@ def weights_of(run: Path, stage: str) -> dict[str, torch.Tensor]:
 
 def test_every_stage_ran_and_logged_its_validation(tiny_run: Path) -> None:
     stages = {row["stage"] for row in rows(tiny_run) if "validation" in row}
-    assert stages == {"slices", "volumes", "small-lesions", "language", *ALIGNMENT}
+    assert stages == {"slices", "volumes", "language", *ALIGNMENT}
 
 
 def test_the_language_model_learns(tiny_run: Path) -> None:

@@ -48,7 +48,7 @@ class Brain3DCausalLMOutputWithPast(ModelOutput):
 
     loss: torch.Tensor | None = None
     logits: torch.Tensor | None = None
-    past_key_values: Cache | None = None
+    cache: Cache | None = None
     hidden_states: tuple[torch.Tensor, ...] | None = None
     attentions: tuple[torch.Tensor, ...] | None = None
     image_hidden_states: torch.Tensor | None = None
@@ -64,7 +64,7 @@ class Brain3DPreTrainedModel(PreTrainedModel):
     input_modalities = ("image", "text")
     supports_gradient_checkpointing = True
     _no_split_modules = ["VolumeEmbeddings", "SiglipEncoderLayer", "Gemma3DecoderLayer"]  # noqa: RUF012
-    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
+    _skip_keys_device_placement = ["cache"]  # noqa: RUF012
     _supports_flash_attn = True
     _supports_sdpa = True
     _supports_attention_backend = True
@@ -206,14 +206,12 @@ class Brain3DModel(Brain3DPreTrainedModel):
             return self.get_image_features(pixel_values, return_dict=True).pooler_output
         return image_features if compressed_tokens is None else self.project(compressed_tokens)
 
-    def _merge(
-        self, input_ids: torch.Tensor, features: torch.Tensor | None, past_key_values: Cache | None
-    ) -> torch.Tensor:
+    def _merge(self, input_ids: torch.Tensor, features: torch.Tensor | None, cache: Cache | None) -> torch.Tensor:
         embeds = self.get_input_embeddings()(input_ids)
         if features is not None:
             mask = self.get_placeholder_mask(input_ids, features)
             return embeds.masked_scatter(mask, features.to(embeds))
-        begins = past_key_values is None or past_key_values.get_seq_length() == 0
+        begins = cache is None or cache.get_seq_length() == 0
         placeholders = int((input_ids == self.config.image_token_id).sum()) if begins else 0
         if placeholders:
             raise ValueError(f"input_ids hold {placeholders} image tokens, but 0 image features were given")
@@ -226,7 +224,7 @@ class Brain3DModel(Brain3DPreTrainedModel):
         pixel_values: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         position_ids: torch.Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         inputs_embeds: torch.Tensor | None = None,
         image_features: torch.Tensor | None = None,
         compressed_tokens: torch.Tensor | None = None,
@@ -241,7 +239,7 @@ class Brain3DModel(Brain3DPreTrainedModel):
             compressed_tokens: (B, K, in), `compress(...)`, a feature cache for training the projector.
             attention_mask: (B, L), 0 at padding.
             inputs_embeds: (B, L, d) instead of `input_ids`, already merged; no image may be given with it.
-            position_ids, past_key_values, kwargs: as for `Gemma3TextModel`.
+            position_ids, cache, kwargs: as for `Gemma3TextModel`.
 
         Raises:
             ValueError: placeholders and features do not match, or sources exclude each other.
@@ -250,19 +248,19 @@ class Brain3DModel(Brain3DPreTrainedModel):
             raise ValueError("exactly one of input_ids and inputs_embeds must be given")
         features = self._visual_tokens(pixel_values, compressed_tokens, image_features)
         if input_ids is not None:
-            inputs_embeds = self._merge(input_ids, features, past_key_values)
+            inputs_embeds = self._merge(input_ids, features, cache)
         elif features is not None:
             raise ValueError("inputs_embeds are taken as they are: give the image with input_ids instead")
         outputs = self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
+            cache=cache,
             **kwargs,
         )
         return Brain3DModelOutputWithPast(
             last_hidden_state=outputs.last_hidden_state,
-            past_key_values=outputs.past_key_values,
+            cache=outputs.cache,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             image_hidden_states=features,
@@ -303,7 +301,7 @@ class Brain3DForConditionalGeneration(Brain3DPreTrainedModel, GenerationMixin):
         pixel_values: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         position_ids: torch.Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         inputs_embeds: torch.Tensor | None = None,
         image_features: torch.Tensor | None = None,
         compressed_tokens: torch.Tensor | None = None,
@@ -326,7 +324,7 @@ class Brain3DForConditionalGeneration(Brain3DPreTrainedModel, GenerationMixin):
             pixel_values=pixel_values,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
+            cache=cache,
             inputs_embeds=inputs_embeds,
             image_features=image_features,
             compressed_tokens=compressed_tokens,
@@ -341,7 +339,7 @@ class Brain3DForConditionalGeneration(Brain3DPreTrainedModel, GenerationMixin):
         return Brain3DCausalLMOutputWithPast(
             loss=loss,
             logits=logits,
-            past_key_values=outputs.past_key_values,
+            cache=outputs.cache,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             image_hidden_states=outputs.image_hidden_states,

@@ -81,47 +81,60 @@ def _lateral_ventricles(csf: np.ndarray, depth: np.ndarray) -> np.ndarray:
 
 
 def _lobes() -> np.ndarray:
-    """The four lobes by the planes of the central, Sylvian and parieto-occipital sulci (approximate, MNI space)."""
+    """The four lobes by smooth surfaces along the sulci and the fissure between them (approximate, MNI space)."""
     z, y, x = _coordinates()
     ax = np.abs(x)
-    central = -8.0 - 0.42 * (z - 20.0)
-    parieto_occipital = -67.0 - 0.3 * z
-    sylvian = np.clip(2.0 - 0.42 * y, -10.0, 19.0)
+    # The central sulcus runs from behind the vertex downwards, outwards and forwards.
+    central = -22.0 + 0.4 * ax - 0.25 * np.maximum(z, 0)
+    sylvian = np.clip(3.0 - 0.45 * y, -10.0, 19.0)
     lobes = np.where(y > central, REGIONS.index("frontal"), REGIONS.index("parietal"))
-    # The orbital surface lies below the fissure's level but in front of, and medial to, the temporal pole.
-    temporal = (z < sylvian) & (y < 22) & ((ax > 20) | (y < 0)) & ~((z > -8) & (ax < 24) & (y > -30))
+    # The temporal pole lies below the orbital surface; medially the temporal lobe ends at the hippocampus.
+    medial = np.where((z > 8) | ((z > -4) & (y > -30)), 24, 14)
+    temporal = (z < sylvian) & (y < 16 - 0.4 * (z + 12)) & (ax > medial)
     lobes = np.where(temporal, REGIONS.index("temporal"), lobes)
-    lobes = np.where(y < parieto_occipital, REGIONS.index("occipital"), lobes)
-    # Medially the lingual gyrus reaches forward below the splenium, the posterior cingulate above it.
-    medial = (ax < 22) & (y < -40) & (y >= parieto_occipital)
-    medial_label = np.where(z < 8, REGIONS.index("occipital"), REGIONS.index("parietal"))
-    return np.where(medial, medial_label, lobes)
+    # Above, the parieto-occipital sulcus, steep near the midline; below, from the isthmus to the preoccipital notch.
+    upper = -58.0 - 0.15 * ax - np.maximum(0.7 - 0.012 * ax, 0.2) * (z - 10)
+    basal = -44.0 - 0.4 * ax
+    return np.where(y < np.where(z < 8, basal, upper), REGIONS.index("occipital"), lobes)
 
 
 def _hindbrain(lobes: np.ndarray) -> np.ndarray:
+    """Cerebellum below the tentorium (a ridge along the midline over a gentle slope), and the brainstem."""
     z, y, x = _coordinates()
     ax = np.abs(x)
-    tentorium = np.where(y > -50, -14 + 0.2 * (-50 - y), -14 + 0.28 * (y + 50)) - 0.22 * np.maximum(ax - 8, 0)
-    cerebellum = (z < tentorium) & (y < -36) & (ax < 56)
-    midbrain = (ax < 17) & (y > -37) & (y < -10) & (z < -6) & (z >= -22)
+    ridge = 5 - 0.025 * (y + 52) ** 2 - np.clip(0.9 + 0.02 * (y + 54), 0.3, 0.9) * ax
+    slope = -20 - 0.05 * ax - 0.3 * np.maximum(y + 70, 0)
+    cerebellum = (z < np.maximum(ridge, slope)) & (y < -36)
+    midbrain = (ax < 17) & (y > -37) & (y < -10) & (z < -2) & (z >= -22)
     pons = (ax < 20) & (y > -42) & (y < -10) & (z < -22) & (z >= -46)
-    medulla = (ax < 14) & (y > -58) & (y < -24) & (z < -46)
+    medulla = (ax < 14) & (y > -46 + 0.4 * (z + 46)) & (y < -16) & (z < -46)
     lobes = np.where(cerebellum, REGIONS.index("cerebellum"), lobes)
     return np.where(midbrain | pons | medulla, REGIONS.index("brainstem"), lobes)
 
 
+def _ellipsoid(centre: tuple[float, float, float], radii: tuple[float, float, float]) -> np.ndarray:
+    """A solid ellipsoid on either side; centre and radii as (z, y, |x|) in millimetres."""
+    z, y, x = _coordinates()
+    parts = zip((z, y, np.abs(x)), centre, radii, strict=True)
+    return sum(((axis - c) / r) ** 2 for axis, c, r in parts) < 1
+
+
 def _deep_structures(lobes: np.ndarray, maps: Maps) -> np.ndarray:
+    """Basal ganglia and thalamus, then the insula lateral to them, then the arch of the corpus callosum."""
     z, y, x = _coordinates()
     ax = np.abs(x)
-    box = (ax < 34) & (y > -36) & (y < 22) & (z > -12) & (z < 20)
-    nuclei = box & (maps["grey"] > 0.45) & (-maps["brain_distance"] > 14) & (ax < 32 - 0.1 * np.abs(y))
-    nuclei = ndimage.binary_closing(nuclei, iterations=3) & box & (maps["ventricle_distance"] > 0)
+    nuclei = _ellipsoid((8, -18, 11), (11, 16, 13)) | _ellipsoid((6, 12, 13), (15, 14, 9))  # thalamus, caudate
+    nuclei |= _ellipsoid((18, 0, 15), (6, 14, 5)) | _ellipsoid((1, 1, 24), (13, 20, 9))  # caudate body, putamen
+    nuclei &= maps["grey"] > 0.3
+    nuclei |= _ellipsoid((-1, -3, 19), (6, 8, 6))  # the pallidum, which the template counts as white
+    nuclei = ndimage.binary_closing(nuclei, iterations=3) & (maps["ventricle_distance"] > 0)
     lobes = np.where(nuclei, REGIONS.index("deep grey matter"), lobes)
-    insula = (ax >= 30) & (ax < 46) & (y > -24) & (y < 24) & (z > -14) & (z < 17) & ~nuclei
-    insula &= ax < 41 - 0.08 * np.abs(y)
+    insula = (ax >= 30) & (ax < 43 - 0.08 * np.abs(y)) & (y > -24) & (y < 24) & ~nuclei
+    insula &= (z > -12 - 0.5 * np.minimum(y + 4, 0)) & (z < 17)
     lobes = np.where(insula, REGIONS.index("insula"), lobes)
-    arc = (ax < 14) & (y > -46) & (y < 34) & (z > 2) & (z < 32) & (maps["white"] > 0.4)
-    arc &= (z > 14 - 0.004 * (y + 5) ** 2) & (z < 29 - 0.009 * (y + 5) ** 2) & (-maps["brain_distance"] > 6)
+    arc = (ax < 14) & (y > -46) & (y < 34) & (z > -4) & (z < 32) & (maps["white"] > 0.4)
+    arc &= z > 20 - 0.012 * (y + 5) ** 2 - 0.9 * np.maximum(y - 16, 0)
+    arc &= (z < 29 - 0.009 * (y + 5) ** 2) & (-maps["brain_distance"] > 6)
     return np.where(arc, REGIONS.index("corpus callosum"), lobes)
 
 

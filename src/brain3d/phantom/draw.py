@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -25,9 +26,18 @@ from brain3d.phantom.truth import Truth
 from brain3d.reports.findings import REGIONS
 
 # Room for a large head with its scalp around the volume that the embedded model reads.
-TRAINING_GRID = Grid(shape=(52, 58, 54), spacing_mm=(4.0, 4.0, 4.0))
+HEAD_MM = (208.0, 232.0, 216.0)
 HEALTHY_SHARE = 0.4
 SKULL_SHARE = 0.15
+
+
+def head_grid(spacing_mm: float) -> Grid:
+    """The grid that holds a whole head at an isotropic spacing."""
+    d, h, w = (math.ceil(extent / spacing_mm) for extent in HEAD_MM)
+    return Grid(shape=(d, h, w), spacing_mm=(spacing_mm, spacing_mm, spacing_mm))
+
+
+TRAINING_GRID = head_grid(4.0)
 
 
 @dataclass(frozen=True)
@@ -95,5 +105,5 @@ def draw_phantom(
     masks = LesionMasks(masks.whole * keep, masks.core * keep, masks.necrosis * keep)
     image = image * keep
     brain = (tissue.brain_distance < 0) & (keep > 0)
-    truth = measure_truth(image, masks, tissue, before, resting[2], shift, brain, grid, skull, len(plans))
+    truth = measure_truth(image, masks, tissue, before, resting[2], shift, brain, grid, skull)
     return Phantom(image, masks, resting[2], brain, tissue, grid, truth)

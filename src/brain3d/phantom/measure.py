@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch.nn.functional as F
+from scipy import ndimage
 from torch import Tensor
 
 from brain3d.phantom.geometry import Grid
@@ -18,6 +20,7 @@ PERIVENTRICULAR_SHARE = 0.25  # share of the lesion within PERIVENTRICULAR_MM of
 PERIVENTRICULAR_MM = 6.0
 VISIBLE_CONTRAST = 1.0
 VISIBLE_ML = 0.4
+FOCUS_ML = 0.4
 CONTRAST_GRID_MM = 4.0
 _SMALL = {"insula", "deep grey matter", "corpus callosum", "brainstem"}
 
@@ -49,7 +52,9 @@ def named_regions(shares: dict[str, float]) -> tuple[str, ...]:
 
 
 def _pool(image: Tensor, grid: Grid) -> Tensor:
-    d, h, w = (max(1, round(n * s / CONTRAST_GRID_MM)) for n, s in zip(grid.shape, grid.spacing_mm, strict=True))
+    d, h, w = (
+        min(n, max(1, round(n * s / CONTRAST_GRID_MM))) for n, s in zip(grid.shape, grid.spacing_mm, strict=True)
+    )
     return F.adaptive_avg_pool3d(image[None, None].float(), (d, h, w))[0, 0]
 
 
@@ -101,6 +106,13 @@ def signal_of(bright: float, dark: float) -> str:
     if max(bright, dark) < 0.3:
         return "iso"
     return "high" if bright >= dark else "low"
+
+
+def _foci(whole: Tensor, grid: Grid) -> int:
+    """How many separate lesions there are to be seen: connected parts of at least FOCUS_ML, and at least one."""
+    labels, _ = ndimage.label((whole > 0.5).cpu().numpy(), structure=np.ones((3, 3, 3)))
+    sizes = np.bincount(labels.ravel())[1:] * grid.voxel_ml
+    return max(1, int((sizes >= FOCUS_ML).sum()))
 
 
 def _edema_degree(volume_ml: float) -> str:
@@ -156,7 +168,6 @@ def measure_truth(
     brain: Tensor,
     grid: Grid,
     skull: bool,
-    count: int = 1,
 ) -> Truth:
     """Measure the truth; all maps (D, H, W). The side follows the rule of `scans.side_of` about the resting midline."""
     whole = masks.whole
@@ -185,6 +196,6 @@ def measure_truth(
         midline_shift_mm=float(shift_mm[falx].abs().max()) if bool(falx.any()) else 0.0,
         volume_ml=volume,
         contrast_to_noise=contrast,
-        lesion_count=count,
+        lesion_count=_foci(whole, grid),
         skull=skull,
     )

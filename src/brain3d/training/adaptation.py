@@ -15,9 +15,11 @@ from brain3d.model.configuration_brain3d import Brain3DConfig
 from brain3d.model.inflation import inflate
 from brain3d.phantom.truth import Truth
 from brain3d.training.bank import Bank
-from brain3d.training.cells import CELL_FEATURES, cell_features, mirror_cells
+from brain3d.training.cells import CELL_FEATURES, SIDES_SEEN, SKETCH_FEATURES, case_features, sketches, split_case
 from brain3d.training.dense import CELLS, DenseHead, dense_loss, lesion_scores, patch_masks, pick
 from brain3d.training.tower import side_from_evidence
+
+CASE_WEIGHT = 4.0  # so that what a report says of the case weighs about as much as where the lesion lies
 
 
 def sampling_odds(truths: list[Truth], focused: bool) -> np.ndarray:
@@ -29,7 +31,7 @@ def sampling_odds(truths: list[Truth], focused: bool) -> np.ndarray:
 
 
 class VolumeTask:
-    """Dense targets per patch, lesion evidence per patch, and the sketch of every box from the compressed tokens."""
+    """Dense targets per patch, lesion evidence per patch, and from every compressed token the sketch of its box."""
 
     def __init__(
         self,
@@ -52,14 +54,14 @@ class VolumeTask:
                 "tower": inflate(vision_model, config),
                 "head": head,
                 "evidence": nn.Linear(hidden, 1),
-                "cells": nn.Sequential(
-                    nn.LayerNorm(config.compressed_size), nn.Linear(config.compressed_size, CELL_FEATURES)
+                "sketch": nn.Sequential(
+                    nn.LayerNorm(config.compressed_size), nn.Linear(config.compressed_size, SKETCH_FEATURES)
                 ),
             }
         )
         self.compress = build_compression(config)
         self.train, self.held_out = train, held_out
-        self.sketches, self.held_out_sketches = (cell_features(b, config.grid_size) for b in (train, held_out))
+        self.sketches = sketches(train, config.grid_size)
         tower = self.module["tower"]
         self.encode = torch.compile(tower) if compiled else tower
 
@@ -71,8 +73,7 @@ class VolumeTask:
         rng = np.random.default_rng([self.seed, step])
         index = rng.choice(len(self.train), self.batch, replace=False, p=self.odds)
         volumes, masks, regions, flip = pick(self.train, index, rng)
-        sketch = self.sketches[index].float()
-        sketch = torch.where(torch.from_numpy(flip)[:, None, None], mirror_cells(sketch, self.config.grid_size), sketch)
+        cells, case = self.sketches[index, flip.astype(int)].float().tensor_split([CELL_FEATURES], dim=-1)
         tokens = self.encode(volumes[:, None]).last_hidden_state
         b = len(index)
         dense = dense_loss(self.module["head"], tokens, masks.reshape(b, -1, masks.shape[-1]), regions, self.focus)
@@ -81,10 +82,12 @@ class VolumeTask:
         evidence = F.binary_cross_entropy_with_logits(logits, target)
         if self.focus > 0:
             evidence = evidence + 0.3 * self._presence(logits, index)
-        boxes = self.module["cells"](self.compress(tokens)).float()
-        cells = F.smooth_l1_loss(boxes, sketch, beta=0.1)
-        return dense + evidence + 8.0 * cells, {
-            "cells": float(cells.detach()),
+        boxes, said = self.module["sketch"](self.compress(tokens)).float().tensor_split([CELL_FEATURES], dim=-1)
+        place = F.smooth_l1_loss(boxes, cells, beta=0.1)
+        findings = F.binary_cross_entropy_with_logits(said, case)
+        return dense + evidence + 8.0 * place + CASE_WEIGHT * findings, {
+            "cells": float(place.detach()),
+            "case": float(findings.detach()),
             "dense": float(dense.detach()),
         }
 
@@ -101,15 +104,15 @@ class VolumeTask:
         """Dice, the side from evidence and from boxes, and healthy against ill by the boxes' visible lesion;
         over lesions of at least 1 mL and a contrast-to-noise of at least 1.5."""
         self.module.eval()
-        count = min(len(self.held_out), 200)
+        count = min(len(self.held_out), 300)
         logits, boxes = [], []
         for rows in np.array_split(np.arange(count), max(1, count // 5)):
             tokens = self.module["tower"](
                 torch.from_numpy(self.held_out.images[rows]).float()[:, None]
             ).last_hidden_state
             logits.append(self.module["head"](tokens)[0][..., :CELLS])
-            boxes.append(self.module["cells"](self.compress(tokens)))
-        lesion, sketch = torch.cat(logits), torch.cat(boxes)
+            boxes.append(self.module["sketch"](self.compress(tokens)))
+        lesion, (sketch, case) = torch.cat(logits), torch.cat(boxes).tensor_split([CELL_FEATURES], dim=-1)
         masks = patch_masks(self.held_out.masks[:count])
         lesion = lesion.reshape(*masks.shape[:4], CELLS)
         truths = self.held_out.truths[:count]
@@ -124,10 +127,27 @@ class VolumeTask:
             name: float(np.mean([(float(share[i]) > 0.5) == (truths[i].side == "left") for i in sided]))
             for name, share in shares.items()
         }
-        seen = sketch[..., -1].amax(1)
-        ill, well = (
-            [seen[i] for i, t in enumerate(truths) if t.visible],
-            [seen[i] for i, t in enumerate(truths) if t.normal],
-        )
-        figures["auc"] = float(np.mean([[float(a > b) for b in well] for a in ill]))
-        return {**lesion_scores(lesion, masks[..., :CELLS]), **figures}
+        return {**lesion_scores(lesion, masks[..., :CELLS]), **figures, **case_scores(case.mean(1), truths)}
+
+
+def case_scores(logits: Tensor, truths: list[Truth]) -> dict[str, float]:
+    """What the tokens say of the case, (N, CASE_FEATURES) logits averaged over boxes, before any text is written.
+
+    Over lesions of at least 1 mL and a contrast-to-noise of at least 1.5, and healthy ones.
+    """
+    clear = [i for i, t in enumerate(truths) if (t.contrast_to_noise or 0) >= 1.5 and t.volume_ml >= 1]
+    said, meant = split_case(logits), split_case(case_features(truths))
+    seen = said["visible"][:, 0] > 0
+    side = said["side"].argmax(1)
+    hits = [SIDES_SEEN[int(side[i])] == truths[i].side for i in clear]
+    named, wanted = said["regions"][clear] > 0, meant["regions"][clear] > 0
+    healthy = [i for i, t in enumerate(truths) if t.normal]
+    scores = {
+        "sensitivity": float(seen[clear].float().mean()),
+        "specificity": 1 - float(seen[healthy].float().mean()),
+        "side_case": float(np.mean(hits)),
+        "regions_f1": 2 * float((named & wanted).sum()) / max(1.0, float(named.sum() + wanted.sum())),
+    }
+    for sign in ("signal", "edema", "necrosis", "ventricular_compression"):
+        scores[sign] = float((said[sign][clear].argmax(1) == meant[sign][clear].argmax(1)).float().mean())
+    return scores

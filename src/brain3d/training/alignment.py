@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from brain3d.model.modeling_brain3d import LORA_TARGET_PATTERN, Brain3DForConditionalGeneration
 from brain3d.model.processing_brain3d import Brain3DProcessor
-from brain3d.reports import parse_findings
 from brain3d.training.bank import Bank
-from brain3d.training.cells import cell_features, describe_truth, draw_index, mirror_cells
+from brain3d.training.cells import describe_truth, draw_index, sketches
 from brain3d.training.features import compressed_features
 from brain3d.training.language import Sketch, finding_weights
 from brain3d.training.recipe import Stage
+from brain3d.training.said import said_scores
 
 if TYPE_CHECKING:
     from brain3d.training.run import Run
@@ -166,7 +166,7 @@ class AlignmentTask:
     def validate(self) -> dict[str, float]:
         """Grounding: loss and retrieval. Captioning: loss, and what the generated reports of unseen phantoms say."""
         self.module.eval()
-        index = np.arange(min(100, len(self.held_out)))
+        index = np.arange(min(200, len(self.held_out)))
         flip = index % 2 == 1
         reports = self._reports(self.held_out, index, flip, 7)
         compressed = self._compressed(self.held_out, self.held_out_features, index, flip)
@@ -181,22 +181,7 @@ class AlignmentTask:
     def _generated(self, compressed: Tensor, index: np.ndarray, flip: np.ndarray) -> dict[str, float]:
         inputs = self.processor(batch_size=len(index))
         ids = self.composite.generate(**inputs, compressed_tokens=compressed, max_new_tokens=140, do_sample=False)
-        said = [parse_findings(text) for text in self.processor.decode(ids)]
-        meant = [
-            (self.held_out.truths[i].mirrored() if f else self.held_out.truths[i]).findings()
-            for i, f in zip(index, flip, strict=True)
-        ]
-        pairs = list(zip(said, meant, strict=True))
-        ill = [(s, m) for s, m in pairs if not m.normal]
-        sides = [bool(s.lesions) and s.lesions[0].side == m.lesions[0].side for s, m in ill]
-        named = [(set(s.lesions[0].regions) if s.lesions else set(), set(m.lesions[0].regions)) for s, m in ill]
-        overlap = sum(len(a & b) for a, b in named)
-        return {
-            "sensitivity": float(np.mean([not s.normal for s, _ in ill])),
-            "specificity": float(np.mean([s.normal for s, m in pairs if m.normal])),
-            "side": float(np.mean(sides)),
-            "regions_f1": 2 * overlap / max(1, sum(len(a) + len(b) for a, b in named)),
-        }
+        return said_scores(self.processor.decode(ids), [self.held_out.truths[i] for i in index], flip)
 
 
 def assemble(run: Run) -> Brain3DForConditionalGeneration:
@@ -247,8 +232,7 @@ def soft_prompts(run: Run, bank: Bank) -> Tensor:
     grid, weights = run.recipe.model.grid, run.result("language")
     sketch = Sketch(grid[0] * grid[1] * grid[2], run.recipe.model.text_hidden)
     sketch.load_state_dict({k.removeprefix("sketch."): v for k, v in weights.items() if k.startswith("sketch.")})
-    cells = cell_features(bank, grid).float()
-    return torch.stack([sketch(cells), sketch(mirror_cells(cells, grid))], dim=1)
+    return sketch(sketches(bank, grid).float())
 
 
 def build_alignment(run: Run, stage: Stage) -> AlignmentTask:
@@ -257,7 +241,7 @@ def build_alignment(run: Run, stage: Stage) -> AlignmentTask:
     before = stages[: stages.index(stage)]
     model = after_stages(run, assemble(run), before)
     cache = run.folder / "features"
-    train = run.train.first(run.recipe.phantoms.aligned or len(run.train))
+    train = run.aligned
     features = compressed_features(model.model, train, cache, "train")
     held_out = compressed_features(model.model, run.held_out, cache, "held-out")
     if not before:

@@ -16,7 +16,7 @@ from brain3d.phantom.truth import Truth
 from brain3d.scans import InputError, VolumeSpec
 
 SHARD = 50  # phantoms drawn, written and resumed together
-GENERATOR = 2  # raise it when the generator draws or measures otherwise: old banks are then refused
+GENERATOR = 3  # raise it when the generator draws or measures otherwise: old banks are then refused
 
 
 @dataclass(frozen=True)
@@ -31,21 +31,22 @@ class Bank:
     def __len__(self) -> int:
         return len(self.truths)
 
-    def first(self, count: int) -> Bank:
-        """The first `count` phantoms."""
-        return Bank(self.images[:count], self.masks[:count], self.regions[:count], self.truths[:count])
+    def part(self, first: int, last: int) -> Bank:
+        """The phantoms `first` ... `last - 1`."""
+        rows = slice(first, last)
+        return Bank(self.images[rows], self.masks[rows], self.regions[rows], self.truths[rows])
 
 
 def _draw_shard(folder: str, shard: int, first_seed: int, count: int, spec: VolumeSpec) -> int:
     import torch
 
-    from brain3d.phantom.draw import draw_phantom
+    from brain3d.phantom.draw import draw_phantom, head_grid
     from brain3d.phantom.volume import training_example
 
     torch.set_num_threads(1)
-    examples, truths = [], []
+    examples, truths, grid = [], [], head_grid(spec.spacing_mm)
     for seed in range(first_seed, first_seed + count):
-        phantom = draw_phantom(seed)
+        phantom = draw_phantom(seed, grid=grid)
         examples.append(training_example(phantom, spec, np.random.default_rng(seed)))
         truths.append(phantom.truth.to_dict())
     target = Path(folder) / f"shard-{shard:05d}.npz"

@@ -1,7 +1,8 @@
-"""What the generator knows about every box of the compression grid, as numbers: the sketch of a patient.
+"""What the generator knows of a patient, as numbers for every box of the compression grid: the sketch.
 
-The same numbers teach the tower's compressed tokens and stand before the text while the language model is
-pretrained, so that both sides of the projector speak of the same things.
+It says what lies in the box, and, the same in every box, what the report has to say of the case. The same numbers
+teach the tower's compressed tokens and stand before the text while the language model is pretrained, so that both
+sides of the projector speak of the same things.
 """
 
 from __future__ import annotations
@@ -11,16 +12,62 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from brain3d.phantom.truth import Truth
 from brain3d.phantom.volume import MASKS
 from brain3d.reports.findings import REGIONS
 from brain3d.training.bank import Bank
 
 SIGNALS_SEEN = ("high", "low", "mixed", "iso")
+SIDES_SEEN = ("left", "right", "bilateral", "midline")
+DEGREES_SEEN = ("none", "mild", "moderate", "severe")
 CELL_FEATURES = 2 * len(MASKS) + len(REGIONS) + len(SIGNALS_SEEN) + 1
+CASE_PARTS = {
+    "visible": 1,
+    "left_share": 1,
+    "several": 1,
+    "regions": len(REGIONS),
+    "side": len(SIDES_SEEN),
+    "signal": len(SIGNALS_SEEN),
+    "edema": len(DEGREES_SEEN),
+    "necrosis": len(DEGREES_SEEN),
+    "ventricular_compression": len(DEGREES_SEEN),
+}
+CASE_FEATURES = sum(CASE_PARTS.values())
+SKETCH_FEATURES = CELL_FEATURES + CASE_FEATURES
+
+
+def sketches(bank: Bank, grid: tuple[int, int, int]) -> Tensor:
+    """Sketches (N, 2, K, SKETCH_FEATURES) float16 of every phantom and of its mirror image."""
+    cells = cell_features(bank, grid)
+    both = torch.stack([cells, mirror_cells(cells, grid)], dim=1)
+    own, turned = case_features(bank.truths), case_features([t.mirrored() for t in bank.truths])
+    case = torch.stack([own, turned], dim=1)[:, :, None].expand(-1, -1, both.shape[2], -1)
+    return torch.cat([both, case.half()], dim=-1)
+
+
+def case_features(truths: list[Truth]) -> Tensor:
+    """(N, CASE_FEATURES) in 0..1, in the order of CASE_PARTS: zeros where there is nothing to be seen, else which
+    side, regions, signal and degrees a perfect report states, the left share, and whether there are several foci."""
+    rows = torch.zeros(len(truths), CASE_FEATURES)
+    for row, truth in zip(rows, truths, strict=True):
+        if not truth.visible:
+            continue
+        flags = [1.0, float(truth.left_share or 0.0), float(truth.lesion_count > 1)]
+        flags += [float(name in truth.regions) for name in REGIONS]
+        flags += [float(truth.side == s) for s in SIDES_SEEN] + [float(truth.signal == s) for s in SIGNALS_SEEN]
+        for sign in (truth.edema, truth.necrosis, truth.ventricular_compression):
+            flags += [float(sign == degree) for degree in DEGREES_SEEN]
+        row[:] = torch.tensor(flags)
+    return rows
+
+
+def split_case(case: Tensor) -> dict[str, Tensor]:
+    """(..., CASE_FEATURES) -> its parts by name."""
+    return dict(zip(CASE_PARTS, case.split(list(CASE_PARTS.values()), dim=-1), strict=True))
 
 
 def cell_features(bank: Bank, grid: tuple[int, int, int], chunk: int = 250) -> Tensor:
-    """Sketches (N, K, CELL_FEATURES) float16 of every phantom, boxes in (d, h, w) order.
+    """What lies in every box, (N, K, CELL_FEATURES) float16, boxes in (d, h, w) order.
 
     Per box: square root of the mean and the maximum of whole lesion, core, necrosis and ventricle; square root
     of the lesion's share by region; the same by signal; the maximum again where the lesion can be seen.
@@ -48,7 +95,7 @@ def _features(bank: Bank, rows: slice, grid: tuple[int, int, int]) -> Tensor:
 
 
 def mirror_cells(cells: Tensor, grid: tuple[int, int, int]) -> Tensor:
-    """Sketches or tokens (B, K, F) with the boxes' columns reversed: the mirror image of every box's place."""
+    """Values by box (B, K, F) with the boxes' columns reversed: the mirror image of every box's place."""
     return cells.unflatten(1, grid).flip(3).flatten(1, 3)
 
 

@@ -12,8 +12,10 @@ from transformers import Gemma3ForCausalLM, Gemma3TextConfig, PreTrainedTokenize
 
 from brain3d.model.loss import report_loss
 from brain3d.training.bank import Bank
-from brain3d.training.cells import CELL_FEATURES, cell_features, describe_truth, draw_index, mirror_cells
+from brain3d.training.cells import CELL_FEATURES, SKETCH_FEATURES, describe_truth, draw_index, sketches
+from brain3d.training.said import said_scores
 
+CELL_NOISE, MOST_DOUBT = 0.05, 0.3
 SPECIAL = ("<pad>", "<eos>", "<bos>", "<image>")
 FINDING_WORDS = [
     "left",
@@ -128,7 +130,7 @@ class Sketch(nn.Module):
 
     def __init__(self, boxes: int, hidden: int) -> None:
         super().__init__()
-        self.content = nn.Linear(CELL_FEATURES, hidden)
+        self.content = nn.Linear(SKETCH_FEATURES, hidden)
         self.place = nn.Parameter(torch.randn(boxes, hidden) * 0.3)
 
     def forward(self, cells: Tensor) -> Tensor:
@@ -155,9 +157,9 @@ class LanguageTask:
         self.module = nn.ModuleDict(
             {"language": Gemma3ForCausalLM(config), "sketch": Sketch(boxes, config.hidden_size)}
         )
-        self.tokenizer, self.prompt, self.grid = tokenizer, prompt, grid
+        self.tokenizer, self.prompt = tokenizer, prompt
         self.train, self.held_out, self.batch, self.seed = train, held_out, batch, seed
-        self.cells, self.held_out_cells = cell_features(train, grid), cell_features(held_out, grid)
+        self.sketches, self.held_out_sketches = sketches(train, grid), sketches(held_out, grid)
         self.weights = finding_weights(tokenizer, finding_weight)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -172,30 +174,45 @@ class LanguageTask:
         return report_loss(logits, labels, self.weights[ids] if weighted else None)
 
     def _batch(
-        self, bank: Bank, cells: Tensor, index: np.ndarray, flip: np.ndarray, seed: int
+        self, bank: Bank, known: Tensor, index: np.ndarray, flip: np.ndarray, seed: int
     ) -> tuple[Tensor, list[str]]:
-        picked = cells[index].float()
-        picked = torch.where(torch.from_numpy(flip)[:, None, None], mirror_cells(picked, self.grid), picked)
         reports = [
             describe_truth(bank, int(i), bool(f), seed + k) for k, (i, f) in enumerate(zip(index, flip, strict=True))
         ]
-        return picked, reports
+        return known[index, flip.astype(int)].float(), reports
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         self.module.train()
         rng = np.random.default_rng([self.seed, step])
         index, flip = draw_index(rng, len(self.train), self.batch)
-        cells, reports = self._batch(self.train, self.cells, index, flip, int(rng.integers(1 << 40)))
-        noise = torch.from_numpy(rng.standard_normal(cells.shape, dtype=np.float32))
-        return self._loss(cells + 0.03 * noise, reports, weighted=True), {}
+        known, reports = self._batch(self.train, self.sketches, index, flip, int(rng.integers(1 << 40)))
+        return self._loss(unsure(known, rng), reports, weighted=True), {}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Loss on unseen phantoms: over all words, and with the findings' words weighted."""
+        """On unseen phantoms: the loss over all words and with the findings' words weighted, and what is written."""
         self.module.eval()
         index = np.arange(min(200, len(self.held_out)))
-        cells, reports = self._batch(self.held_out, self.held_out_cells, index, index % 2 == 1, 7)
+        flip = index % 2 == 1
+        cells, reports = self._batch(self.held_out, self.held_out_sketches, index, flip, 7)
         return {
             "loss": float(self._loss(cells, reports, weighted=False)),
             "weighted": float(self._loss(cells, reports, weighted=True)),
+            **said_scores(self._written(cells), [self.held_out.truths[i] for i in index], flip),
         }
+
+    def _written(self, cells: Tensor) -> list[str]:
+        language: Any = self.module["language"]
+        start = torch.tensor([self.tokenizer(self.prompt)["input_ids"]]).expand(len(cells), -1)
+        embeds = torch.cat([self.module["sketch"](cells), language.get_input_embeddings()(start)], dim=1)
+        ids = language.generate(inputs_embeds=embeds, max_new_tokens=140, do_sample=False)
+        return list(self.tokenizer.batch_decode(ids, skip_special_tokens=True))
+
+
+def unsure(known: Tensor, rng: np.random.Generator) -> Tensor:
+    """A sketch (B, K, SKETCH_FEATURES) as a tower would give it: noise on the boxes, the case no longer certain."""
+    cells, case = known.tensor_split([CELL_FEATURES], dim=-1)
+    noise = torch.from_numpy(rng.standard_normal(cells.shape, dtype=np.float32))
+    doubt = torch.from_numpy(rng.uniform(0, MOST_DOUBT, (len(case), 1, 1))).float()
+    guess = torch.from_numpy(rng.random((len(case), 1, case.shape[-1]), dtype=np.float32))
+    return torch.cat([cells + CELL_NOISE * noise, case * (1 - doubt) + guess * doubt], dim=-1)

@@ -21,7 +21,7 @@ class Phantoms:
     train_seed: int
     held_out: int
     held_out_seed: int
-    aligned: int = 0  # how many of `train` the alignment stages read; 0 means all
+    aligned: int = 0  # how many of `train` are kept from the tower, for the alignment stages; 0: they read what it read
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,8 @@ def _check_counts(recipe: Recipe, path: Path) -> None:
     phantoms = recipe.phantoms
     if min(recipe.workers, phantoms.train, phantoms.held_out) < 1:
         raise InputError(f"{path}: workers, phantoms.train and phantoms.held_out must be at least 1")
-    if not 0 <= phantoms.aligned <= phantoms.train:
-        raise InputError(f"{path}: phantoms.aligned is {phantoms.aligned}, of {phantoms.train} phantoms")
+    if not 0 <= phantoms.aligned < phantoms.train:
+        raise InputError(f"{path}: phantoms.aligned is {phantoms.aligned}, of {phantoms.train} phantoms; leave some")
     for first, count in ((phantoms.train_seed, phantoms.train), (phantoms.held_out_seed, phantoms.held_out)):
         if not 0 <= first <= SEED_LIMIT - count:
             raise InputError(f"{path}: phantom seeds must lie below {SEED_LIMIT}: those above are for evaluation")

@@ -85,6 +85,10 @@ class Run:
         draw_bank(self.folder / "bank", phantoms.train, phantoms.train_seed, spec, recipe.workers)
         self.train: Bank = load_bank(self.folder / "bank", phantoms.train)
         self.held_out: Bank = load_bank(self.folder / "held-out", phantoms.held_out)
+        # What the tower was taught on it knows too well: alignment learns from tokens of phantoms that it never saw.
+        first = phantoms.train - phantoms.aligned
+        self.dense = self.train.part(0, first)
+        self.aligned = self.train.part(first, phantoms.train) if phantoms.aligned else self.train
 
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """The tokenizer in `output/tokenizer`, built from the training phantoms' narratives where it is missing."""
@@ -119,14 +123,14 @@ def _slices(run: Run, stage: Stage) -> Task:
     from brain3d.training.tower import SliceTask
 
     config = vision_config(run.recipe.model)
-    return SliceTask(config, run.train, run.held_out, stage.batch, run.recipe.seed, stage.compile)
+    return SliceTask(config, run.dense, run.held_out, stage.batch, run.recipe.seed, stage.compile)
 
 
 def _volumes(run: Run, stage: Stage) -> Task:
     from brain3d.training.adaptation import VolumeTask
     from brain3d.training.tower import SliceTask
 
-    slices = SliceTask(vision_config(run.recipe.model), run.train, run.held_out, 6, run.recipe.seed, False)
+    slices = SliceTask(vision_config(run.recipe.model), run.dense, run.held_out, 6, run.recipe.seed, False)
     slices.module.load_state_dict(run.result("slices"))
     tower: Any = slices.module["tower"]
     head: Any = slices.module["head"]
@@ -134,7 +138,7 @@ def _volumes(run: Run, stage: Stage) -> Task:
     place = run.recipe.stages.index(stage)
     goes_on = any(s.task == "volumes" for s in run.recipe.stages[:place])
     seed = run.recipe.seed + (place if goes_on else 0)
-    task = VolumeTask(config, tower, head, run.train, run.held_out, stage.batch, seed, stage.compile, stage.focus)
+    task = VolumeTask(config, tower, head, run.dense, run.held_out, stage.batch, seed, stage.compile, stage.focus)
     if goes_on:
         task.module.load_state_dict(run.result("volumes", before=stage))
     return task
