@@ -15,8 +15,9 @@ from brain3d.cohort import Study, read_manifest, write_manifest
 from brain3d.evaluation.predictions import PredictionFile, project
 from brain3d.evaluation.run import evaluate
 from brain3d.phantom.truth import Truth
+from brain3d.reading.mirror_check import SIDE_UNSTABLE
 from brain3d.reports import Report, parse_findings
-from brain3d.scans import InputError, Scan, affine_from_axes, write_scan
+from brain3d.scans import Flag, InputError, Scan, affine_from_axes, write_scan
 
 SHAPE = (24, 20, 22)  # right, anterior, superior
 MODEL = {"name": "stand-in", "version": "0", "hash": "0" * 64}
@@ -41,8 +42,8 @@ def blind(scan: Scan) -> str:
 class StandIn:
     """A reader that answers by a rule. `broken` scans (by their brightest voxel) cannot be read."""
 
-    def __init__(self, words: Words, broken: float | None = None) -> None:
-        self.words, self.broken, self.calls = words, broken, 0
+    def __init__(self, words: Words, broken: float | None = None, flags: tuple[Flag, ...] = ()) -> None:
+        self.words, self.broken, self.flags, self.calls = words, broken, flags, 0
 
     def identity(self) -> dict[str, Any]:
         return MODEL
@@ -58,7 +59,7 @@ class StandIn:
         if any(scan.data.max() == self.broken for scan in scans):
             raise RuntimeError("this one\ncannot be read")
         texts = [self.words(scan) for scan in scans]
-        return [Report(text, parse_findings(text), (), {}, [], MODEL, {}) for text in texts]
+        return [Report(text, parse_findings(text), self.flags, {}, [], MODEL, {}) for text in texts]
 
 
 def truth_of(side: str | None) -> Truth:
@@ -141,6 +142,8 @@ def test_a_reader_that_sees_is_told_from_one_that_does_not(
     good = metrics_of(evaluate(manifest, output=tmp_path / "good"))
     for name in ("sensitivity", "specificity", "side", "side_mirrored", "mirror_consistency", "regions_f1"):
         assert good[name]["value"] == 1.0
+    assert good["side_seen"]["value"] == good["readings_agree"]["value"] == 1.0
+    assert good["side_seen"]["constant"]["value"] == 0.5
     assert good["side"]["n"] == 8
     assert good["side"]["constant"]["value"] == 0.5
     assert good["side"]["shuffled"]["value"] < 0.7
@@ -150,7 +153,16 @@ def test_a_reader_that_sees_is_told_from_one_that_does_not(
     poor = metrics_of(evaluate(manifest, output=tmp_path / "poor"))
     assert poor["specificity"]["value"] == 0.0
     assert poor["side"]["value"] == poor["side"]["constant"]["value"] == 0.5
-    assert poor["mirror_consistency"]["value"] == 0.0
+    assert poor["mirror_consistency"]["value"] == poor["readings_agree"]["value"] == 0.0
+
+
+def test_a_flag_tells_that_the_separate_readings_disagreed(
+    manifest: Path, read_by: Callable[[StandIn], StandIn]
+) -> None:
+    read_by(StandIn(seeing, flags=(SIDE_UNSTABLE,)))
+    found = metrics_of(evaluate(manifest))
+    assert found["mirror_consistency"]["value"] == 1.0
+    assert (found["readings_agree"]["value"], found["readings_agree"]["n"]) == (0.0, 8)
 
 
 def test_what_is_written(manifest: Path, tmp_path: Path, read_by: Callable[[StandIn], StandIn]) -> None:

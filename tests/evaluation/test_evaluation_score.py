@@ -17,11 +17,13 @@ from brain3d.evaluation.score import (
     lobes_supported,
     mirror_consistency,
     overall_attribute,
+    readings_agree,
     regions_f1,
     same_degree,
     sensitivity,
     side,
     side_mirrored,
+    side_seen,
     specificity,
 )
 from brain3d.phantom.truth import Truth
@@ -111,6 +113,29 @@ def test_side_is_exact_and_unknown_is_wrong() -> None:
     assert side(reference, None) == (0, 1)
     assert side_mirrored(reference, answer(ill("left"))) == (1, 1)
     assert side_mirrored(reference, Answer(ill("left"), ill("left"))) == (0, 1)
+
+
+def test_the_side_of_what_was_seen_leaves_out_what_was_not() -> None:
+    reference = Reference(ill("left"), frozenset({"left"}))
+    assert side_seen(reference, answer(ill("left"))) == (1, 1)
+    assert side_seen(reference, answer(ill("right"))) == side_seen(reference, answer(ill("unknown"))) == (0, 1)
+    for unseen in (answer(NORMAL), answer(VAGUE), None):
+        assert side_seen(reference, unseen) == (0, 0)
+    assert side_seen(Reference(NORMAL, frozenset({"left"})), answer(ill("left"))) == (0, 0)
+    assert side_seen(Reference(ill(), unplaced=True), answer(ill("left"))) == (0, 0)
+
+
+def test_readings_agree_where_both_see_the_lesion_on_one_side() -> None:
+    reference = Reference(ill("left"), frozenset({"left"}))
+    assert readings_agree(reference, answer(ill("right"))) == (1, 1)
+    assert readings_agree(reference, Answer(ill("left"), ill("left"))) == (0, 1)
+    assert readings_agree(reference, Answer(ill("left"), NORMAL)) == (0, 1)
+    assert readings_agree(reference, Answer(NORMAL, ill("left"))) == (0, 1)
+    assert readings_agree(reference, answer(NORMAL)) == readings_agree(reference, None) == (0, 0)
+    assert readings_agree(Reference(NORMAL), answer(ill())) == (0, 0)
+    withheld = Answer(ill("unknown"), ill("unknown"), unstable=True)
+    assert readings_agree(reference, withheld) == (0, 1)
+    assert readings_agree(reference, Answer(NORMAL, NORMAL, unstable=True)) == (0, 1)
 
 
 def test_lesions_together_have_one_side() -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from brain3d.phantom.draw import TRAINING_GRID, Phantom, draw_phantom
+from brain3d.phantom.draw import HEAD_MM, TRAINING_GRID, Phantom, draw_phantom, head_grid
 from brain3d.phantom.geometry import Grid
-from brain3d.phantom.measure import named_regions, signal_of
+from brain3d.phantom.measure import count_foci, named_regions, signal_of
 from brain3d.phantom.volume import training_example
 from brain3d.scans import VolumeSpec, side_of
 
@@ -22,6 +22,18 @@ def test_the_same_seed_draws_the_same_patient() -> None:
     first, second = draw_phantom(5), draw_phantom(5)
     assert torch.equal(first.image, second.image)
     assert first.truth == second.truth
+
+
+def test_the_number_of_threads_changes_nothing() -> None:
+    before = torch.get_num_threads()
+    drawn = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        drawn.append(draw_phantom(9, healthy=False))
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(before)
+    assert torch.equal(drawn[0].image, drawn[1].image)
+    assert drawn[0].truth == drawn[1].truth
 
 
 def test_other_seeds_draw_other_patients(phantoms: list[Phantom]) -> None:
@@ -100,6 +112,26 @@ def test_an_example_at_the_wrong_spacing_is_refused(phantoms: list[Phantom]) -> 
     moved = replace(phantoms[0], grid=replace(TRAINING_GRID, spacing_mm=(3.0, 3.0, 3.0)))
     with pytest.raises(ValueError, match=r"3\.0.*4\.0"):
         training_example(moved, VolumeSpec(), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("spacing", [4.0, 4.5, 1.7])
+def test_a_head_grid_holds_the_whole_head(spacing: float) -> None:
+    grid = head_grid(spacing)
+    held = [n * mm for n, mm in zip(grid.shape, grid.spacing_mm, strict=True)]
+    assert all(extent <= mm < extent + spacing for mm, extent in zip(held, HEAD_MM, strict=True))
+
+
+def test_foci_are_counted_in_the_mask() -> None:
+    grid = Grid(shape=(10, 10, 10), spacing_mm=(4.0, 4.0, 4.0))
+    whole = torch.zeros(grid.shape)
+    assert count_foci(whole, grid) == 1
+    whole[1:3, 1:3, 1:3] = 1.0
+    whole[3:5, 3:5, 3:5] = 1.0  # touches the first at a corner
+    assert count_foci(whole, grid) == 1
+    whole[7:9, 7:9, 7:9] = 1.0
+    assert count_foci(whole, grid) == 2
+    whole[0, 8, 0] = 1.0  # one voxel, 0.064 mL: too small to count
+    assert count_foci(whole, grid) == 2
 
 
 def test_named_regions_always_name_the_largest() -> None:

@@ -1,4 +1,4 @@
-"""The mirror check, with engines whose answers are known."""
+"""The joint reading of scan and mirror image, and the mirror check, with engines whose answers are known."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_model import head
 
 from brain3d.reading import Decoding, Reader, Written
-from brain3d.reading.mirror_check import compare
+from brain3d.reading.mirror_check import choose, compare
 from brain3d.reading.models import Identity
-from brain3d.reports import SIDE_WITHHELD, Findings, parse_findings
+from brain3d.reports import SIDE_WITHHELD, Findings, mirror_text, parse_findings
 from brain3d.scans import Scan, VolumeSpec
 
 HEALTHY = "No focal lesion is seen."
@@ -22,26 +24,40 @@ def lesion(side: str, region: str = "frontal") -> str:
     return f"There is a lesion in the {side} {region} lobe with high signal. Mild edema surrounds the lesion."
 
 
+Rule = Callable[[bool], str]
+Weight = Callable[[bool, str], float]
+
+
 def sees_left(volume: np.ndarray) -> bool:
     bright = np.argwhere(volume[0] > 0.9)
     return bool(bright[:, 2].mean() < (volume.shape[-1] - 1) / 2)
 
 
 class StandIn:
-    """An engine that answers by a rule and counts what it was shown."""
+    """An engine that answers by a rule, scores texts by a weight, and counts what it was shown.
+
+    Both are told whether the bright spot lies on the left. A text is cut where the rule ends it with dots.
+    """
 
     identity = Identity("stand-in", "0", "0" * 64)
     spec = VolumeSpec()
 
-    def __init__(self, rule: Callable[[bool], str]) -> None:
-        self.rule, self.shown = rule, 0
+    def __init__(self, rule: Rule, weight: Weight = lambda left, text: 0.0) -> None:
+        self.rule, self.weight, self.shown = rule, weight, 0
 
     def settings(self) -> dict[str, Any]:
         return {"prompt": "?", "device": "cpu", "dtype": "float32"}
 
-    def write(self, volumes: Sequence[np.ndarray], decoding: Decoding) -> list[Written]:
+    def encode(self, volumes: Sequence[np.ndarray]) -> list[bool]:
         self.shown += len(volumes)
-        return [Written(self.rule(sees_left(volume))) for volume in volumes]
+        return [sees_left(volume) for volume in volumes]
+
+    def write(self, features: Sequence[bool], decoding: Decoding) -> list[Written]:
+        texts = [self.rule(left) for left in features]
+        return [Written(text, not text.endswith("..")) for text in texts]
+
+    def score(self, features: bool, text: str) -> float:
+        return self.weight(features, text)
 
     def visual_tokens(self, volumes: Sequence[np.ndarray]) -> np.ndarray:
         return np.zeros((len(volumes), 1, 1), np.float32)
@@ -59,8 +75,8 @@ def seeing(left: bool) -> str:
     return lesion("left" if left else "right")
 
 
-def read(rule: Callable[[bool], str], spot_x: float = -35.0, **options: Any) -> Any:
-    return Reader(StandIn(rule)).report(scan_of(spot_x), **options)
+def read(rule: Rule, spot_x: float = -35.0, weight: Weight = lambda left, text: 0.0) -> Any:
+    return Reader(StandIn(rule, weight)).report(scan_of(spot_x))
 
 
 @pytest.mark.parametrize(("spot_x", "side"), [(-35.0, "left"), (35.0, "right")])
@@ -69,7 +85,7 @@ def test_a_reader_that_sees_keeps_its_side(spot_x: float, side: str) -> None:
     assert [x.side for x in report.findings.lesions] == [side]
     assert report.text == lesion(side)
     assert report.flags == ()
-    assert report.generation["mirror_check"] == {"done": True, "result": "agrees"}
+    assert report.generation["mirror_check"] == {"done": True, "result": "agrees", "chosen": "both"}
 
 
 def test_a_reader_that_always_says_left_says_nothing() -> None:
@@ -82,17 +98,99 @@ def test_a_reader_that_always_says_left_says_nothing() -> None:
     assert report.generation["mirror_check"]["result"] == "side_differs"
 
 
-def test_a_lesion_in_only_one_of_the_two_is_flagged() -> None:
-    report = read(lambda left: lesion("left") if left else HEALTHY)
+@pytest.mark.parametrize("spot_x", [-35.0, 35.0])
+def test_a_lesion_in_only_one_of_the_two_is_flagged(spot_x: float) -> None:
+    def rule(left: bool) -> str:
+        return lesion("left") if left else HEALTHY
+
+    report = read(rule, spot_x, lambda left, text: float("lesion in" in text))
     assert [flag.code for flag in report.flags] == ["findings_unstable"]
     assert [(x.side, x.regions) for x in report.findings.lesions] == [("unknown", ("frontal",))]
     assert report.text.startswith(SIDE_WITHHELD)
     assert "left" not in report.text
     assert report.generation["mirror_check"]["result"] == "findings_differ"
-    report = read(lambda left: lesion("left") if left else HEALTHY, 35.0)
+    report = read(rule, spot_x, lambda left, text: float(text == HEALTHY))
     assert [flag.code for flag in report.flags] == ["findings_unstable"]
     assert report.findings.normal
     assert report.text == HEALTHY
+
+
+def with_edema(side: str, degree: str) -> str:
+    return f"There is a lesion in the {side} frontal lobe. {degree} edema surrounds the lesion."
+
+
+@pytest.mark.parametrize(("spot_x", "side"), [(-35.0, "left"), (35.0, "right")])
+@pytest.mark.parametrize("degree", ["Mild", "Severe"])
+def test_the_likelier_text_for_both_images_is_reported_whichever_was_the_scan(
+    spot_x: float, side: str, degree: str
+) -> None:
+    def rule(left: bool) -> str:
+        return with_edema("left", "Mild") if left else with_edema("right", "Severe")
+
+    report = read(rule, spot_x, lambda left, text: float(degree in text))
+    assert report.text == with_edema(side, degree)
+    assert report.flags == ()
+    chosen = "scan" if (side == "left") == (degree == "Mild") else "mirror"
+    assert report.generation["mirror_check"] == {"done": True, "result": "agrees", "chosen": chosen}
+
+
+def test_each_text_is_scored_for_its_own_image() -> None:
+    scored = []
+
+    def weight(left: bool, text: str) -> float:
+        scored.append((left, text))
+        return 0.0
+
+    read(lambda left: with_edema("left", "Mild") if left else with_edema("right", "Severe"), weight=weight)
+    assert set(scored) == {
+        (left, with_edema("left" if left else "right", degree))
+        for left in (True, False)
+        for degree in ("Mild", "Severe")
+    }
+
+
+def test_readings_that_are_the_same_need_no_scores() -> None:
+    def weight(left: bool, text: str) -> float:
+        raise AssertionError("scored")
+
+    assert read(seeing, weight=weight).text == lesion("left")
+
+
+@pytest.mark.parametrize("liked", [HEALTHY, lesion("left") + ".."])
+def test_only_a_text_that_is_reported_can_be_cut_short(liked: str) -> None:
+    def rule(left: bool) -> str:
+        return lesion("left") + ".." if left else HEALTHY
+
+    report = read(rule, weight=lambda left, text: float(text in (liked, mirror_text(liked))))
+    assert ("cut_short" in [flag.code for flag in report.flags]) == (liked != HEALTHY)
+
+
+TEXTS = [HEALTHY, "Brain.", lesion("left"), lesion("right"), lesion("left", "temporal"), "On the LeFt side."]
+WORDS = list(
+    dict.fromkeys(word for text in TEXTS for word in (text, mirror_text(text), mirror_text(mirror_text(text))))
+)
+weights = st.fixed_dictionaries({text: st.sampled_from([-3.5, -2.25, -0.1]) for text in WORDS})
+
+
+@given(st.sampled_from(TEXTS), st.sampled_from(TEXTS), weights, weights)
+def test_exchanging_the_images_exchanges_the_chosen_texts(
+    text: str, mirrored: str, scan: dict[str, float], mirror: dict[str, float]
+) -> None:
+    def score(for_scan: str, for_mirror: str) -> float:
+        return scan[for_scan] + mirror[for_mirror]
+
+    def exchanged(for_scan: str, for_mirror: str) -> float:
+        return mirror[for_scan] + scan[for_mirror]
+
+    own, other = (text, mirror_text(text)), (mirror_text(mirrored), mirrored)
+    first = own if choose(text, mirrored, score) != "mirror" else other
+    second = other if choose(mirrored, text, exchanged) != "mirror" else own
+    undecidable = own == other[::-1] and score(*own) == score(*other)
+    assert first == second or undecidable
+
+
+def test_the_same_text_for_both_images_without_a_likelier_one_is_the_scans_own() -> None:
+    assert choose(lesion("left"), lesion("left"), lambda for_scan, for_mirror: 0.0) == "scan"
 
 
 def test_the_check_can_be_turned_off() -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import numpy as np
 import pytest
+import torch
 from tiny_model import build_model, write_head, write_without_orientation
 
 import brain3d
 from brain3d.reading import Reader
-from brain3d.reports import DISCLAIMER, parse_findings, report_schema
-from brain3d.scans import InputError, read_scan
+from brain3d.reading.engine import ModelEngine
+from brain3d.reading.models import identity
+from brain3d.reports import DISCLAIMER, mirror_text, parse_findings, report_schema
+from brain3d.scans import InputError, Volume, mirror, read_scan
 
 SHORT = {"max_new_tokens": 12}
 
@@ -62,6 +66,49 @@ def test_a_batch_gives_what_one_at_a_time_gives(tiny: Reader, tmp_path: Path, op
     together = tiny.reports(paths, batch_size=3, without_side=True, **options, **SHORT)
     alone = [tiny.report(path, without_side=True, **options, **SHORT) for path in paths]
     assert [report.to_json() for report in together] == [report.to_json() for report in alone]
+
+
+def noisy(volume: Volume, seed: int) -> Volume:
+    noise = np.random.default_rng(seed).uniform(-1, 1, volume.data.shape)
+    return replace(volume, data=noise.astype(np.float32))
+
+
+def test_the_report_of_the_mirror_image_is_the_mirrored_report(tiny: Reader, scan_file: Path) -> None:
+    swapped = {"scan": "mirror", "mirror": "scan", "both": "both"}
+    chosen = []
+    for seed in range(6):
+        volume = noisy(tiny.volume(scan_file), seed)
+        report, turned = (tiny.report(one, **SHORT) for one in (volume, mirror(volume)))
+        assert turned.text == mirror_text(report.text)
+        assert turned.flags == report.flags
+        found, other = (one.generation["mirror_check"] for one in (report, turned))
+        assert other == {**found, "chosen": swapped[found["chosen"]]}
+        chosen.append(found["chosen"])
+    assert {"scan", "mirror"} <= set(chosen)
+
+
+@pytest.fixture(scope="session")
+def engine(tiny_folder: Path) -> ModelEngine:
+    return ModelEngine.from_folder(tiny_folder, identity(tiny_folder), torch.device("cpu"), "tiny")
+
+
+def test_the_score_of_a_text_is_its_loss(engine: ModelEngine, tiny: Reader, scan_file: Path) -> None:
+    volume = tiny.volume(scan_file).data
+    (features,) = engine.encode([volume])
+    for text in ("lesion in the left frontal lobe . edema", "no", ""):
+        inputs = engine.processor([volume], [text])
+        with torch.no_grad():
+            loss = engine.model(**inputs).loss
+        tokens = int((inputs["labels"] != -100).sum())
+        assert engine.score(features, text) == pytest.approx(-float(loss) * tokens, rel=1e-4)
+
+
+def test_features_do_not_depend_on_the_batch(engine: ModelEngine, tiny: Reader, scan_file: Path) -> None:
+    volumes = [noisy(tiny.volume(scan_file), seed).data for seed in range(5)]
+    together, alone = engine.encode(volumes), [engine.encode([volume])[0] for volume in volumes]
+    for one, other in zip(together, alone, strict=True):
+        assert torch.equal(one, other)
+        assert engine.score(one, "no lesion .") == engine.score(other, "no lesion .")
 
 
 def test_sampling_follows_the_seed(tiny: Reader, scan_file: Path) -> None:

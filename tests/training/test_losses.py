@@ -1,13 +1,19 @@
 """The parts of training that arithmetic alone can check."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from brain3d.phantom.truth import Truth
+from brain3d.training.adaptation import case_scores
 from brain3d.training.alignment import contrastive_loss
-from brain3d.training.cells import CELL_FEATURES, mirror_cells
+from brain3d.training.cells import CASE_FEATURES, CELL_FEATURES, case_features, mirror_cells, split_case
 from brain3d.training.dense import jitter_intensity, mirrored, patch_masks
+from brain3d.training.language import MOST_DOUBT, unsure
 from brain3d.training.loop import Schedule, learning_rate
+from brain3d.training.said import said_scores
 from brain3d.training.tower import side_from_evidence, slabs_of
 
 
@@ -46,6 +52,71 @@ def test_mirroring_boxes_reverses_columns_alone() -> None:
     turned = mirror_cells(cells, (4, 4, 2))
     assert turned[0, :4, 0].tolist() == [1, 0, 3, 2]
     assert torch.equal(mirror_cells(turned, (4, 4, 2)), cells)
+
+
+LEFT = Truth(
+    normal=False,
+    visible=True,
+    side="left",
+    left_share=0.875,
+    centroid_offset_mm=-21.5,
+    regions=("frontal", "insula"),
+    region_shares={"frontal": 0.75, "insula": 0.25},
+    signal="high",
+    edema="moderate",
+    necrosis="none",
+    ventricular_compression="mild",
+    midline_shift_mm=2.5,
+    volume_ml=31.0,
+    contrast_to_noise=4.0,
+    lesion_count=1,
+    skull=False,
+)
+HEALTHY = replace(LEFT, normal=True, visible=False, side="unknown", volume_ml=0.0, contrast_to_noise=None)
+
+
+def test_the_case_of_a_mirrored_truth_differs_in_the_side_alone() -> None:
+    own, turned = case_features([LEFT, LEFT.mirrored()])
+    assert own.shape == (CASE_FEATURES,)
+    a, b = split_case(own), split_case(turned)
+    assert a["side"].tolist() == [1, 0, 0, 0]
+    assert b["side"].tolist() == [0, 1, 0, 0]
+    assert float(a["left_share"] + b["left_share"]) == 1.0
+    assert all(torch.equal(a[name], b[name]) for name in a if name not in ("side", "left_share"))
+
+
+def test_what_cannot_be_seen_has_no_case() -> None:
+    assert not case_features([HEALTHY, replace(LEFT, visible=False)]).any()
+
+
+def test_a_perfect_case_scores_one_and_its_mirror_image_loses_the_side() -> None:
+    truths = [LEFT, replace(LEFT, side="midline"), HEALTHY]
+    perfect = case_scores(20 * case_features(truths) - 10, truths)
+    assert set(perfect.values()) == {1.0}
+    turned = case_scores(20 * case_features([t.mirrored() for t in truths]) - 10, truths)
+    assert turned["side_case"] == 0.5
+    assert {v for k, v in turned.items() if k != "side_case"} == {1.0}
+
+
+def test_doubt_never_turns_a_case_over() -> None:
+    known = torch.cat(
+        [torch.zeros(4, 32, CELL_FEATURES), (torch.rand(4, 1, CASE_FEATURES) > 0.5).expand(4, 32, -1)], -1
+    )
+    case = unsure(known, np.random.default_rng(0))[..., CELL_FEATURES:]
+    assert torch.equal(case > 0.5, known[..., CELL_FEATURES:] > 0.5)
+    assert float((case - known[..., CELL_FEATURES:]).abs().max()) <= MOST_DOUBT
+    assert torch.equal(case[:, :1].expand_as(case), case)
+
+
+def test_texts_are_scored_against_the_mirrored_truth_where_the_image_was_mirrored() -> None:
+    text = "A lesion is seen in the right frontal lobe and insula with high signal. There is moderate edema. "
+    text += "No necrosis is seen. There is mild ventricular compression."
+    healthy = "No focal lesion is seen."
+    truths = [LEFT, HEALTHY]
+    assert set(said_scores([text, healthy], truths, np.array([True, False])).values()) == {1.0}
+    assert said_scores([text, healthy], truths, np.array([False, False]))["side"] == 0.0
+    missed = said_scores([healthy, text], truths, np.array([True, True]))
+    assert missed["sensitivity"] == missed["specificity"] == missed["regions_f1"] == 0.0
 
 
 def test_mirroring_a_batch_mirrors_every_target_with_it() -> None:

@@ -16,10 +16,12 @@ from tqdm import tqdm
 from brain3d.cohort import Study
 from brain3d.evaluation.grounded import Grounding, empty_grounding, ground, mask_is_empty, read_mask
 from brain3d.evaluation.score import Answer
+from brain3d.reading.mirror_check import FINDINGS_UNSTABLE, SIDE_UNSTABLE
 from brain3d.reports import Report, parse_findings
 from brain3d.scans import InputError, Scan, mirrored_scan, read_scan
 
 FEATURES = 128
+UNSTABLE = {SIDE_UNSTABLE.code, FINDINGS_UNSTABLE.code}
 # What a bad scan or a model that chokes on it can raise. Anything else is a bug and ends the run.
 CASE_ERRORS = (InputError, OSError, ValueError, RuntimeError)
 
@@ -58,7 +60,8 @@ class Prediction:
         """What the two texts say; None for a failed case."""
         if self.failure is not None:
             return None
-        return Answer(parse_findings(self.text), parse_findings(self.mirrored_text))
+        unstable = not UNSTABLE.isdisjoint(self.flags)
+        return Answer(parse_findings(self.text), parse_findings(self.mirrored_text), unstable)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Prediction:

@@ -76,7 +76,12 @@ def evaluate(
     sources = [load_source(study) for study in studies]
     shelved = None if neighbours is None else _neighbour_studies(neighbours, studies)
     reader = load(model, device=device)
-    settings = {"model": reader.identity(), "cohort_sha256": cohort_sha256(manifest), "mirror_check": mirror_check}
+    settings = {
+        "model": reader.identity(),
+        "cohort_sha256": cohort_sha256(manifest),
+        "mirror_check": mirror_check,
+        "reading": "joint" if mirror_check else "separate",
+    }
     with nullcontext(output) if output else tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         _make_folder(place)

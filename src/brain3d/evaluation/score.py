@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from brain3d.phantom.truth import Truth
+from brain3d.reading.mirror_check import compare
 from brain3d.reports.findings import Findings, mirror_findings, mirror_side, overall_side
 
 Contribution = tuple[float, float]
@@ -41,10 +42,14 @@ class Reference:
 
 @dataclass(frozen=True)
 class Answer:
-    """The findings reported of a scan and, separately, of its mirror image."""
+    """The findings reported of a scan and of its mirror image, each handed in as a scan of its own.
+
+    `unstable`: a flag says that the reader, which looked at both images for one report, read them differently.
+    """
 
     findings: Findings
     mirrored: Findings
+    unstable: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,13 @@ def side(reference: Reference, answer: Answer | None) -> Contribution:
     return float(answer is not None and overall_side(answer.findings) in reference.sides), 1.0
 
 
+def side_seen(reference: Reference, answer: Answer | None) -> Contribution:
+    """The same of the visibly ill in whose report a lesion is stated. A failed case states none."""
+    if answer is None or not answer.findings.lesions or not reference.findings.lesions or not reference.sides:
+        return NOTHING
+    return float(overall_side(answer.findings) in reference.sides), 1.0
+
+
 def side_mirrored(reference: Reference, answer: Answer | None) -> Contribution:
     """The same of the mirror image, whose right answer is the mirrored side."""
     if not _side_counts(reference):
@@ -152,6 +164,17 @@ def mirror_consistency(reference: Reference, answer: Answer | None) -> Contribut
     if answer is None:
         return MISS
     return float(_in_any_order(mirror_findings(answer.findings)) == _in_any_order(answer.mirrored)), 1.0
+
+
+def readings_agree(reference: Reference, answer: Answer | None) -> Contribution:
+    """Of the visibly ill: the readings of scan and mirror image both state a lesion, on the same side of the patient.
+
+    Where both agree that there is none, they have no say here, nor has a failed case.
+    """
+    if answer is None or not reference.findings.lesions:
+        return NOTHING
+    agree = not answer.unstable and compare(answer.findings, answer.mirrored) == "agrees"
+    return NOTHING if agree and not answer.findings.lesions else (float(agree), 1.0)
 
 
 def drawn_sensitivity(reference: Reference, answer: Answer | None) -> Contribution:
@@ -196,8 +219,10 @@ METRICS = (
     Metric("sensitivity", "ill called ill", sensitivity),
     Metric("specificity", "healthy called healthy", specificity),
     Metric("side", "side exactly right", side),
+    Metric("side_seen", "side exactly right, of the lesions seen", side_seen),
     Metric("side_mirrored", "side right on the mirror image", side_mirrored),
     Metric("mirror_consistency", "mirrored findings agree", mirror_consistency),
+    Metric("readings_agree", "separate readings agree on the side", readings_agree),
     Metric("regions_f1", "regions, micro-F1", regions_f1),
     *(Metric(name, name.replace("_", " "), _attribute(name)) for name in ATTRIBUTES),
     Metric("lobes_supported", "named lobes that hold 5 % of the mask", lobes_supported),

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from nibabel import orientations
 from tqdm import tqdm
 
@@ -38,13 +37,14 @@ PEAK = 1000.0  # the stored brightness of the 99.9th percentile
 class CohortSettings:
     """What a cohort's phantoms follow from; `healthy_share` None leaves it to the generator.
 
-    `version` 2: other seeds than 1, and a contrast-to-noise whose noise is that of all healthy brain tissue.
+    `version` 2: other seeds than 1, and a contrast-to-noise whose noise is that of all healthy brain tissue; 3: finer
+    borders of the regions, and lesions counted in the masks.
     """
 
     seed: int
     spacing_mm: float
     healthy_share: float | None = None
-    version: int = 2
+    version: int = 3
 
 
 def grid_at(spacing_mm: float) -> Grid:
@@ -134,11 +134,6 @@ def write_study(folder: Path, index: int, settings: CohortSettings) -> None:
         raise
 
 
-def _write_alone(folder: Path, index: int, settings: CohortSettings) -> None:
-    torch.set_num_threads(1)
-    write_study(folder, index, settings)
-
-
 def _drawn(folder: Path, missing: list[int], settings: CohortSettings, workers: int) -> Iterator[None]:
     if workers == 1 or len(missing) < 2:
         for index in missing:
@@ -148,7 +143,7 @@ def _drawn(folder: Path, missing: list[int], settings: CohortSettings, workers: 
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(missing)), mp_context=context) as pool:
         try:
-            jobs = [pool.submit(_write_alone, folder, index, settings) for index in missing]
+            jobs = [pool.submit(write_study, folder, index, settings) for index in missing]
             for job in jobs:
                 job.result()
                 yield

@@ -108,7 +108,7 @@ def signal_of(bright: float, dark: float) -> str:
     return "high" if bright >= dark else "low"
 
 
-def _foci(whole: Tensor, grid: Grid) -> int:
+def count_foci(whole: Tensor, grid: Grid) -> int:
     """How many separate lesions there are to be seen: connected parts of at least FOCUS_ML, and at least one."""
     labels, _ = ndimage.label((whole > 0.5).cpu().numpy(), structure=np.ones((3, 3, 3)))
     sizes = np.bincount(labels.ravel())[1:] * grid.voxel_ml
@@ -196,6 +196,6 @@ def measure_truth(
         midline_shift_mm=float(shift_mm[falx].abs().max()) if bool(falx.any()) else 0.0,
         volume_ml=volume,
         contrast_to_noise=contrast,
-        lesion_count=_foci(whole, grid),
+        lesion_count=count_foci(whole, grid),
         skull=skull,
     )

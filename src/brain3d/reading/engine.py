@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cpu", "cuda")
 MAX_SEED = 2**63 - 1  # what every generator of random numbers takes
-ROWS_ENCODED_AT_ONCE = 4  # bounds memory: attention over every patch of a volume is large
+Features = Any  # what an engine knows of one volume, handed back to it as it came
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,14 @@ class Engine(Protocol):
     def settings(self) -> dict[str, Any]:
         """What a report's `generation` says of the model's side: prompt, device, dtype."""
 
-    def write(self, volumes: Sequence[np.ndarray], decoding: Decoding) -> list[Written]:
+    def encode(self, volumes: Sequence[np.ndarray]) -> list[Features]:
+        """What the model sees of each volume; a volume's features do not depend on the others."""
+
+    def write(self, features: Sequence[Features], decoding: Decoding) -> list[Written]:
         """The text for each volume."""
+
+    def score(self, features: Features, text: str) -> float:
+        """The log-probability that the model gives to `text`, with its end, as the report of one volume."""
 
     def visual_tokens(self, volumes: Sequence[np.ndarray]) -> np.ndarray:
         """(B, K, d) float32: what the language model is given."""
@@ -151,15 +157,45 @@ class ModelEngine:
         dtype = str(self.model.dtype).removeprefix("torch.")
         return {"prompt": self.processor.prompt, "device": self.device.type, "dtype": dtype}
 
-    def write(self, volumes: Sequence[np.ndarray], decoding: Decoding) -> list[Written]:
-        features = self._features(volumes)
+    def encode(self, volumes: Sequence[np.ndarray]) -> list[Features]:
+        """The visual tokens (K, d) of each volume.
+
+        One at a time: attention over every patch of a volume is large, and the last bits of a row depend on the
+        batch that it is in.
+        """
+        import torch
+
+        rows = self.processor(volumes)["pixel_values"].split(1)
+        with torch.inference_mode():
+            return [self.model.get_image_features(row.to(self.device)).pooler_output[0] for row in rows]
+
+    def write(self, features: Sequence[Features], decoding: Decoding) -> list[Written]:
+        import torch
+
         if not decoding.do_sample:
-            return self._generate(features, decoding)
+            return self._generate(torch.stack(list(features)), decoding)
         # One at a time, each from the seed, so that company in a batch does not change what is drawn.
         return [self._generate(row[None], decoding)[0] for row in features]
 
+    def score(self, features: Features, text: str) -> float:
+        """Teacher-forced, alone in its batch and unpadded; the float32 log-probabilities are summed in float64."""
+        import torch
+
+        inputs = self.processor(reports=[text])
+        ids = inputs["input_ids"].to(self.device)
+        wanted = ids[0, len(self.processor.prefix_ids()) :]
+        with torch.inference_mode():
+            logits = self.model(
+                input_ids=ids,
+                attention_mask=inputs["attention_mask"].to(self.device),
+                image_features=features[None],
+                logits_to_keep=len(wanted) + 1,
+            ).logits[0, :-1]
+            each = logits.float().log_softmax(dim=-1).gather(1, wanted[:, None])
+            return float(each.double().sum())
+
     def visual_tokens(self, volumes: Sequence[np.ndarray]) -> np.ndarray:
-        return np.asarray(self._features(volumes).float().cpu().numpy(), dtype=np.float32)
+        return np.stack([row.float().cpu().numpy() for row in self.encode(volumes)])
 
     def evidence(self, volume: np.ndarray) -> np.ndarray | None:
         import torch
@@ -173,17 +209,6 @@ class ModelEngine:
         size = (config.depth_patch_size, config.patch_size, config.patch_size)
         stride = (config.depth_stride, config.patch_size, config.patch_size)
         return patches_to_voxels(patches, config.volume_shape, size, stride)
-
-    def _features(self, volumes: Sequence[np.ndarray]) -> torch.Tensor:
-        import torch
-
-        pixels = self.processor(volumes)["pixel_values"]
-        with torch.inference_mode():
-            parts = [
-                self.model.get_image_features(part.to(self.device)).pooler_output
-                for part in pixels.split(ROWS_ENCODED_AT_ONCE)
-            ]
-        return torch.cat(parts)
 
     def _generate(self, features: torch.Tensor, decoding: Decoding) -> list[Written]:
         import torch

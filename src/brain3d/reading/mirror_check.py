@@ -1,14 +1,16 @@
-"""Comparing what was read in a scan with what was read in its mirror image."""
+"""What was read in a scan and what was read in its mirror image: weighing the two texts, comparing their findings."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from brain3d.reports import Findings, mirror_findings, parse_findings, withhold_side
+from brain3d.reports import Findings, mirror_findings, mirror_text, parse_findings, withhold_side
 from brain3d.scans.types import Flag
 
 Agreement = Literal["agrees", "side_differs", "findings_differ"]
+Chosen = Literal["scan", "mirror", "both"]
 
 SIDE_UNSTABLE = Flag(
     "side_unstable",
@@ -54,19 +56,37 @@ def _regions(findings: Findings) -> frozenset[str]:
     return frozenset(region for lesion in findings.lesions for region in lesion.regions)
 
 
-def check(text: str, mirrored_text: str) -> tuple[Agreement, Checked]:
-    """Set the text for a scan against the one for its mirror image.
+def choose(text: str, mirrored_text: str, score: Callable[[str, str], float]) -> Chosen:
+    """Which of two separate readings to report: that of the scan, or that of the mirror image, mirrored back.
 
-    The side is withheld where the two name different sides, and where the mirror image shows no lesion to confirm it.
+    Each stands for a pair of texts, one for either image, and `score(for_scan, for_mirror)` weighs the pair. Where
+    `score` is symmetric, so is the choice: with the images exchanged, the same pair wins. Of equal scores the first
+    in an order wins that does not ask which text is whose; only two pairs that are each other's exchange have
+    no such order (the same text was read in both images, and the scores cannot tell it from its mirrored
+    words): then the scan's own.
     """
-    findings = parse_findings(text)
-    agreement = compare(findings, parse_findings(mirrored_text))
+    own, other = (text, mirror_text(text)), (mirror_text(mirrored_text), mirrored_text)
+    if own == other:
+        return "both"
+    first, second = score(*own), score(*other)
+    if first == second:
+        return "scan" if sorted(own) <= sorted(other) else "mirror"
+    return "scan" if first > second else "mirror"
+
+
+def check(text: str, mirrored_text: str, chosen_text: str) -> tuple[Agreement, Checked]:
+    """Set the text for a scan against the one for its mirror image, and say what becomes of the chosen text.
+
+    Its side is withheld where the two readings name different sides, and where only one of them shows a lesion.
+    """
+    agreement = compare(parse_findings(text), parse_findings(mirrored_text))
+    findings = parse_findings(chosen_text)
     if agreement == "side_differs":
-        return agreement, without_side(text, SIDE_UNSTABLE)
+        return agreement, without_side(chosen_text, SIDE_UNSTABLE)
     if agreement == "findings_differ" and findings.lesions:
-        return agreement, without_side(text, FINDINGS_UNSTABLE)
+        return agreement, without_side(chosen_text, FINDINGS_UNSTABLE)
     flags = (FINDINGS_UNSTABLE,) if agreement == "findings_differ" else ()
-    return agreement, Checked(text, findings, flags)
+    return agreement, Checked(chosen_text, findings, flags)
 
 
 def without_side(text: str, reason: Flag) -> Checked:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from brain3d.reading.engine import Decoding, Engine, Written
+from brain3d.reading.engine import Decoding, Engine, Features, Written
 from brain3d.reading.evidence import suspected_point
-from brain3d.reading.mirror_check import SIDE_UNKNOWN, Checked, check, without_side
-from brain3d.reports import Report, parse_findings
+from brain3d.reading.mirror_check import SIDE_UNKNOWN, Checked, check, choose, without_side
+from brain3d.reports import Report, mirror_text, parse_findings
 from brain3d.scans import Flag, InputError, Scan, Volume, mirror, prepare, read_scan
 from brain3d.scans.types import UNKNOWN_AXES
 
@@ -29,6 +29,14 @@ class _Item:
 
     volume: Volume
     scan: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What the model sees of one image, and what it wrote of it."""
+
+    features: Features
+    written: Written
 
 
 class Reader:
@@ -55,8 +63,9 @@ class Reader:
     ) -> Report:
         """The report of one scan: a path, or what `read_scan` or `volume` returned.
 
-        `axes` and `without_side` as for `read_scan`. With `mirror_check` the mirror image is read too, and
-        the side withheld where the two disagree. Raises InputError for a scan that cannot be read.
+        `axes` and `without_side` as for `read_scan`. With `mirror_check` the mirror image is read too, the text
+        is the one that the model finds likelier for the two images together, and its side is withheld where the
+        two readings disagree. Raises InputError for a scan that cannot be read.
         """
         return self.reports(
             [scan],
@@ -124,20 +133,38 @@ class Reader:
         checked = [mirror_check and item.volume.side_known for item in items]
         volumes = [item.volume.data for item in items]
         volumes += [mirror(item.volume).data for item, check_it in zip(items, checked, strict=True) if check_it]
-        written = self._engine.write(volumes, decoding)
-        mirrored = iter(written[len(items) :])
-        for item, own, check_it in zip(items, written, checked, strict=False):
+        features = self._engine.encode(volumes)
+        readings = list(map(_Reading, features, self._engine.write(features, decoding)))
+        mirrored = iter(readings[len(items) :])
+        for item, own, check_it in zip(items, readings, checked, strict=False):
             yield self._report(item, own, next(mirrored) if check_it else None, decoding)
 
-    def _report(self, item: _Item, own: Written, mirrored: Written | None, decoding: Decoding) -> Report:
-        result: dict[str, Any] = {"done": mirrored is not None}
+    def _joint(self, own: _Reading, mirrored: _Reading) -> tuple[dict[str, Any], Written, Checked]:
+        """The two readings weighed together: what the report says of the check, the text chosen, what is left of it."""
+
+        def score(for_scan: str, for_mirror: str) -> float:
+            return self._engine.score(own.features, for_scan) + self._engine.score(mirrored.features, for_mirror)
+
+        text, other = own.written.text, mirrored.written
+        chosen = choose(text, other.text, score)
+        written = {
+            "scan": own.written,
+            "mirror": Written(mirror_text(other.text), other.complete),
+            "both": Written(text, own.written.complete and other.complete),
+        }[chosen]
+        agreement, checked = check(text, other.text, written.text)
+        return {"done": True, "result": agreement, "chosen": chosen}, written, checked
+
+    def _report(self, item: _Item, own: _Reading, mirrored: _Reading | None, decoding: Decoding) -> Report:
+        result: dict[str, Any] = {"done": False}
+        written = own.written
         if mirrored is not None:
-            result["result"], checked = check(own.text, mirrored.text)
+            result, written, checked = self._joint(own, mirrored)
         elif item.volume.side_known:
-            checked = Checked(own.text, parse_findings(own.text))
+            checked = Checked(written.text, parse_findings(written.text))
         else:
-            checked = without_side(own.text, SIDE_UNKNOWN)
-        extra: tuple[Flag, ...] = () if own.complete else (CUT_SHORT,)
+            checked = without_side(written.text, SIDE_UNKNOWN)
+        extra: tuple[Flag, ...] = () if written.complete else (CUT_SHORT,)
         if not checked.findings.normal and not checked.findings.lesions:
             extra += (UNCLEAR,)
         return Report(
