@@ -1,11 +1,13 @@
 """Recipes load, and say what is wrong where they cannot."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from brain3d.scans import InputError
 from brain3d.training.recipe import load_recipe
+from brain3d.training.run import run_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,6 +42,17 @@ def test_overrides_reach_the_stage_they_name(recipe_path: Path) -> None:
         ("phantoms.held_out_seed=1000001", "would be training phantoms"),
         ("phantoms.train_seed=4000000000", "below 2147483648"),
         ("model=3", "expected keys"),
+        ("output=[a", "not valid YAML"),
+        ("seed=-1", "seed -1"),
+        ("seed=99999999999999999999", "seed 9999"),
+        ("stages.slices.name=bank", "named 'bank'"),
+        ("stages.slices.name=../x", r"named '\.\./x'"),
+        ("stages.slices.validate_every=0", "at least 1"),
+        ("stages.specialisation.lora_rank=0", "at least 1"),
+        ("stages.grounding.temperature=0.0", "above zero"),
+        ("stages.warm-up.trainable=projector", "expected a list"),
+        ("phantoms.train=2505", "takes 16 phantoms a batch"),
+        ("stages.slices.batch=3", "slabs of one volume"),
     ],
 )
 def test_a_wrong_override_is_named(recipe_path: Path, override: str, message: str) -> None:
@@ -55,6 +68,40 @@ def test_a_broken_file_is_named(tmp_path: Path, text: str, message: str) -> None
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         load_recipe(path, [])
+
+
+def test_stages_that_are_words_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("name: x\nstages: [a, b]\n")
+    with pytest.raises(InputError, match="has no 'a'"):
+        load_recipe(path, ["stages.a.steps=1"])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.vision_heads=3", "give a multiple"),
+        ("model.text_layers=0", "at least 1"),
+        ("model.patch=0", "both must be 4"),
+        ("model.grid=[4,4,3]", "odd number"),
+        ("model.volume_shape=[36,40,44]", "multiple of two patches"),
+        ("model.grid_reduce=median", "expected one of"),
+    ],
+)
+def test_sizes_that_make_no_model_are_refused_before_anything_is_drawn(
+    recipe_path: Path, tmp_path: Path, override: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        run_recipe(recipe_path, [f"output={tmp_path / 'x'}", override])
+    assert not (tmp_path / "x").exists()
+
+
+def test_every_documented_command_names_a_recipe_that_loads() -> None:
+    text = "\n".join(path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+    commands = re.findall(r"brain3d train (recipes/\S+)([^\n#`|]*)", text)
+    assert commands
+    for recipe, rest in commands:
+        load_recipe(ROOT / recipe, [word for word in rest.split() if "=" in word])
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

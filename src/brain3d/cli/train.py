@@ -10,7 +10,7 @@ from brain3d.cli.common import RAW, Subparsers, only_results_on_stdout
 
 EPILOG = """examples:
   brain3d train recipes/brain3d-mini.yaml
-  brain3d train recipes/brain3d-mini.yaml output=runs/try seed=3
+  brain3d train recipes/brain3d-mini.yaml output=runs/other seed=3
   brain3d train recipes/brain3d-mini.yaml --stage language
 
 An interrupted run continues where it stopped when the same command is given again."""
@@ -19,8 +19,8 @@ An interrupted run continues where it stopped when the same command is given aga
 def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
     """Describe the command."""
     parser = commands.add_parser("train", help="run a recipe's stages", epilog=EPILOG, formatter_class=RAW)
-    parser.add_argument("recipe", metavar="RECIPE", help="a YAML file; recipes/ has some")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="change a value of the recipe")
+    parser.add_argument("recipe", metavar="RECIPE", help="a YAML file, such as recipes/brain3d-mini.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="change a value of the recipe; before any option")
     parser.add_argument("--stage", metavar="NAME", help="run only this stage")
     return parser
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ import yaml
 from brain3d.scans import InputError, VolumeSpec
 
 SEED_LIMIT = 2**31
+SLABS_EACH = 6  # of every volume in a batch of the task slices
 TASKS = ("slices", "volumes", "language", "grounding", "anchoring", "captioning")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+OWN_FOLDERS = ("bank", "held-out", "features", "tokenizer", "model")
 TRAINABLE = ("projector", "patch_embedding", "lora")
 
 
@@ -88,6 +92,9 @@ def _build(kind: type, values: Any, where: str) -> Any:
     unknown = sorted(set(values) - set(names))
     if unknown:
         raise InputError(f"{where}: unknown key {unknown[0]!r}; known keys: {', '.join(names)}")
+    single = [key for key, v in values.items() if str(names[key].type).startswith("tuple") and not isinstance(v, list)]
+    if single and kind is not Recipe:
+        raise InputError(f"{where}.{single[0]}: expected a list such as [a, b], found {values[single[0]]!r}")
     converted = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
     try:
         built = kind(**converted)
@@ -113,14 +120,17 @@ def _override(raw: dict[str, Any], assignment: str) -> None:
     parts = key.split(".")
     for part in parts[:-1]:
         if isinstance(target, list):
-            target = next((stage for stage in target if stage.get("name") == part), None)
+            target = next((stage for stage in target if isinstance(stage, dict) and stage.get("name") == part), None)
         else:
             target = target.get(part)
         if not isinstance(target, (dict, list)):
             raise InputError(f"{assignment!r}: the recipe has no {part!r}")
     if not isinstance(target, dict):
         raise InputError(f"{assignment!r}: name a stage and one of its keys, such as stages.slices.steps=10")
-    target[parts[-1]] = yaml.safe_load(text)
+    try:
+        target[parts[-1]] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{assignment!r}: the value is not valid YAML; quote it if it is a text") from error
 
 
 def load_recipe(path: Path, overrides: list[str]) -> Recipe:
@@ -148,11 +158,19 @@ def load_recipe(path: Path, overrides: list[str]) -> Recipe:
     _check_counts(recipe, path)
     for stage in recipe.stages:
         _check_stage(stage, path)
+        _check_bank(stage, recipe.phantoms, path)
     return recipe
 
 
 def _check_counts(recipe: Recipe, path: Path) -> None:
     names = [stage.name for stage in recipe.stages]
+    odd = [name for name in names if not NAME.fullmatch(name) or name in OWN_FOLDERS]
+    if odd:
+        raise InputError(
+            f"{path}: a stage is named {odd[0]!r}; its folder needs letters, digits and dashes, and its own"
+        )
+    if not 0 <= recipe.seed < SEED_LIMIT:
+        raise InputError(f"{path}: seed {recipe.seed}: give a whole number from 0 to {SEED_LIMIT - 1}")
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise InputError(f"{path}: two stages are named {twice[0]!r}; their folders would be one")
@@ -174,6 +192,19 @@ def _overlap(phantoms: Phantoms) -> bool:
     return max(train.start, held_out.start) < min(train.stop, held_out.stop)
 
 
+def _check_bank(stage: Stage, phantoms: Phantoms, path: Path) -> None:
+    volumes = {"slices": stage.batch // SLABS_EACH, "volumes": stage.batch}.get(stage.task, 0)
+    if stage.task == "slices" and stage.batch < SLABS_EACH:
+        raise InputError(
+            f"{path}: stage {stage.name!r} needs a batch of at least {SLABS_EACH}, the slabs of one volume"
+        )
+    if volumes > phantoms.train - phantoms.aligned:
+        raise InputError(
+            f"{path}: stage {stage.name!r} takes {volumes} phantoms a batch, the tower has "
+            f"{phantoms.train - phantoms.aligned}; raise phantoms.train or lower batch"
+        )
+
+
 def _check_stage(stage: Stage, path: Path) -> None:
     if stage.task not in TASKS:
         raise InputError(f"{path}: stage {stage.name!r} has task {stage.task!r}; known: {', '.join(TASKS)}")
@@ -182,7 +213,14 @@ def _check_stage(stage: Stage, path: Path) -> None:
         raise InputError(f"{path}: stage {stage.name!r} trains {unknown[0]!r}; known: {', '.join(TRAINABLE)}")
     if stage.precision not in ("float32", "bfloat16"):
         raise InputError(f"{path}: stage {stage.name!r} has precision {stage.precision!r}; float32 or bfloat16")
-    if stage.steps < 1 or stage.batch < 1:
-        raise InputError(f"{path}: stage {stage.name!r} needs steps and batch of at least 1")
+    if min(stage.steps, stage.batch, stage.validate_every, stage.lora_rank, stage.lora_alpha) < 1:
+        raise InputError(
+            f"{path}: stage {stage.name!r} needs steps, batch, validate_every, lora_rank and lora_alpha of at least 1"
+        )
+    if min(stage.lr, stage.clip, stage.temperature) <= 0 or min(stage.warmup, stage.weight_decay, stage.focus) < 0:
+        raise InputError(
+            f"{path}: stage {stage.name!r} needs lr, clip and temperature above zero, and no negative warmup, "
+            "weight_decay or focus"
+        )
     if stage.task == "grounding" and stage.batch < 2:
         raise InputError(f"{path}: stage {stage.name!r} has batch 1: a contrastive loss without negatives is zero")

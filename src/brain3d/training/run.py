@@ -10,71 +10,21 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from tqdm import tqdm
-from transformers import Gemma3TextConfig, PreTrainedTokenizerFast, SiglipVisionConfig
+from transformers import PreTrainedTokenizerFast
 
-from brain3d.model.configuration_brain3d import PROMPT, Brain3DConfig
+from brain3d.model.configuration_brain3d import PROMPT
 from brain3d.scans import InputError
 from brain3d.training.bank import Bank, claim, draw_bank, load_bank
 from brain3d.training.loop import Schedule, Task, run_stage
-from brain3d.training.recipe import Recipe, Sizes, Stage, load_recipe
-
-
-def vision_config(sizes: Sizes) -> SiglipVisionConfig:
-    """The 2-D tower's config: a SigLIP without its pooling head, square in the plane of the volume."""
-    return SiglipVisionConfig(
-        hidden_size=sizes.vision_hidden,
-        intermediate_size=4 * sizes.vision_hidden,
-        num_hidden_layers=sizes.vision_layers,
-        num_attention_heads=sizes.vision_heads,
-        image_size=sizes.volume_shape[1],
-        patch_size=sizes.patch,
-        vision_use_head=False,
-    )
-
-
-def text_config(sizes: Sizes, tokenizer: PreTrainedTokenizerFast) -> Gemma3TextConfig:
-    """The language model's config: a small Gemma 3 whose layers all see the whole sequence."""
-    return Gemma3TextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=sizes.text_hidden,
-        intermediate_size=3 * sizes.text_hidden,
-        num_hidden_layers=sizes.text_layers,
-        num_attention_heads=sizes.text_heads,
-        num_key_value_heads=sizes.text_heads,
-        head_dim=sizes.text_hidden // sizes.text_heads,
-        query_pre_attn_scalar=sizes.text_hidden // sizes.text_heads,
-        max_position_embeddings=512,
-        sliding_window=512,
-        layer_types=["full_attention"] * sizes.text_layers,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        initializer_range=0.05,
-    )
-
-
-def composite_config(sizes: Sizes, tokenizer: PreTrainedTokenizerFast) -> Brain3DConfig:
-    return Brain3DConfig(
-        vision_config=vision_config(sizes),
-        text_config=text_config(sizes, tokenizer),
-        volume_shape=sizes.volume_shape,
-        spacing_mm=sizes.spacing_mm,
-        depth_patch_size=sizes.depth_patch,
-        depth_stride=sizes.depth_patch,
-        compression="grid",
-        grid_size=sizes.grid,
-        grid_reduce=sizes.grid_reduce,
-        feature_standardisation=True,
-        evidence_head=True,
-        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
-        prompt=PROMPT,
-    )
+from brain3d.training.recipe import Recipe, Stage, load_recipe
+from brain3d.training.sizes import check_sizes, composite_config, text_config, vision_config
 
 
 class Run:
     """A recipe under way: where its files lie and what its stages share."""
 
     def __init__(self, recipe: Recipe) -> None:
+        check_sizes(recipe.model)
         self.recipe, self.folder = recipe, Path(recipe.output)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
