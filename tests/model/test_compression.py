@@ -40,6 +40,33 @@ def test_mirrored_tokens_give_mirrored_boxes(make_config):
     torch.testing.assert_close(mirrored, straight.flip(3))
 
 
+def test_the_context_follows_the_tokens_that_score(make_config):
+    config = make_config(grid_context=True)
+    pool = build_compression(config)
+    assert config.compressed_size == 3 * 16
+    tokens = torch.randn(2, 48, 16)
+    with torch.no_grad():
+        pool.context.score.weight.zero_()
+        pool.context.score.weight[0, 0] = 1.0
+        pool.context.score.bias.zero_()
+    tokens[..., 0] = -20.0
+    tokens[0, [3, 40], 0] = 20.0
+    pooled = pool(tokens)
+    assert pooled.shape == (2, config.num_visual_tokens, config.compressed_size)
+    assert torch.equal(pooled[..., 16:], pooled[:, :1, 16:].expand_as(pooled[..., 16:]))
+    torch.testing.assert_close(pooled[0, 0, 16:32], tokens[0, [3, 40]].mean(0))
+    torch.testing.assert_close(pooled[1, 0, 16:32], tokens[1].mean(0))  # where nothing scores, all count alike
+    torch.testing.assert_close(pooled[:, 0, 32:], tokens.mean(1))
+
+
+def test_the_context_of_mirrored_tokens_is_the_same(make_config):
+    config = make_config(grid_context=True)
+    pool = build_compression(config)
+    tokens = torch.randn(1, *config.token_grid, 16)
+    straight, mirrored = (pool(x.flatten(1, 3))[..., 16:] for x in (tokens, tokens.flip(3)))
+    torch.testing.assert_close(straight, mirrored)
+
+
 def test_sequence_is_adaptive_pooling_over_flattened_tokens(make_config):
     tokens = torch.randn(2, 48, 16)
     pooled = build_compression(make_config(compression="sequence", num_visual_tokens=7))(tokens)

@@ -80,8 +80,8 @@ def test_stages_that_are_words_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("model.vision_heads=3", "give a multiple"),
-        ("model.text_layers=0", "at least 1"),
+        ("model.vision_heads=3", "multiple of the heads"),
+        ("model.text_layers=0", "0 layers"),
         ("model.patch=0", "both must be 4"),
         ("model.grid=[4,4,3]", "odd number"),
         ("model.volume_shape=[36,40,44]", "multiple of two patches"),

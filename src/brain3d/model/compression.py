@@ -8,26 +8,54 @@ from torch import nn
 from brain3d.model.configuration_brain3d import Brain3DConfig
 
 
+class ContextPooling(nn.Module):
+    """The mean of the tokens that matter, and of all: attention pooling (arXiv 1802.04712) with bounded weights.
+
+    Every token is scored; its weight grows with the square of the score's sigmoid, so that tokens that surely matter
+    count alike, whether few or many, and thousands that surely do not count for nothing.
+    """
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(hidden_size, 1)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(B, N, h) -> (B, 2h)."""
+        weights = (2 * nn.functional.logsigmoid(self.score(tokens).float())).softmax(dim=1).to(tokens.dtype)
+        return torch.cat([(weights * tokens).sum(1), tokens.mean(1)], dim=1)
+
+
 class GridCompression(nn.Module):
     """Pools boxes of the token grid: each visual token is one place in the head.
 
     With an even number of boxes across, no box reaches over the midline: a token is left or right, not both.
-    "mean_max" sets the box's maximum beside its mean, so that a small bright lesion is not averaged away.
+    "mean_max" sets the box's maximum beside its mean, so that a small bright lesion is not averaged away. With
+    `context` every token also carries, the same in each, a summary of the whole head.
     """
 
-    def __init__(self, token_grid: tuple[int, int, int], grid_size: tuple[int, int, int], reduce: str) -> None:
+    def __init__(
+        self,
+        token_grid: tuple[int, int, int],
+        grid_size: tuple[int, int, int],
+        reduce: str,
+        context: ContextPooling | None = None,
+    ) -> None:
         super().__init__()
         self.token_grid = token_grid
         self.grid_size = grid_size
         self.with_maximum = reduce == "mean_max"
+        self.context = context
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(B, D' * H' * W', h) -> (B, gd * gh * gw, h), or 2h: means, then maxima."""
+        """(B, D' * H' * W', h) -> (B, gd * gh * gw, c): means, maxima where wanted, the context where there is one."""
         grid = tokens.transpose(1, 2).unflatten(2, self.token_grid)
         pooled = nn.functional.adaptive_avg_pool3d(grid, self.grid_size)
         if self.with_maximum:
             pooled = torch.cat([pooled, nn.functional.adaptive_max_pool3d(grid, self.grid_size)], dim=1)
-        return pooled.flatten(2).transpose(1, 2)
+        boxes = pooled.flatten(2).transpose(1, 2)
+        if self.context is None:
+            return boxes
+        return torch.cat([boxes, self.context(tokens)[:, None].expand(-1, boxes.shape[1], -1)], dim=2)
 
 
 class SequenceCompression(nn.Module):
@@ -96,7 +124,8 @@ def build_compression(config: Brain3DConfig) -> nn.Module:
     hidden, count = config.vision_config.hidden_size, config.num_visual_tokens
     assert count is not None
     if config.compression == "grid":
-        return GridCompression(config.token_grid, config.grid_size, config.grid_reduce)
+        context = ContextPooling(hidden) if config.grid_context else None
+        return GridCompression(config.token_grid, config.grid_size, config.grid_reduce, context)
     if config.compression == "sequence":
         return SequenceCompression(count)
     return PerceiverCompression(hidden, count, config.perceiver_layers, config.perceiver_heads)

@@ -32,6 +32,7 @@ class Brain3DConfig(PreTrainedConfig):
             queries.
         grid_size: (gd, gh, gw) boxes for "grid"; gw must be even.
         grid_reduce: "mean", or "mean_max" to set each box's maximum beside its mean (twice the channels).
+        grid_context: adds to every token of "grid" an attention-pooled summary of all (twice the hidden size).
         num_visual_tokens: K; follows from `grid_size` for "grid", 32 otherwise unless given.
         perceiver_layers, perceiver_heads: depth and heads of "perceiver".
         projector_hidden_size: width between the projector's two layers; the text width unless given.
@@ -59,6 +60,7 @@ class Brain3DConfig(PreTrainedConfig):
     compression: str = "grid"
     grid_size: tuple[int, int, int] = (4, 2, 4)
     grid_reduce: str = "mean"
+    grid_context: bool = False
     num_visual_tokens: int | None = None
     perceiver_layers: int = 2
     perceiver_heads: int = 8
@@ -107,8 +109,10 @@ class Brain3DConfig(PreTrainedConfig):
     @property
     def compressed_size(self) -> int:
         """Channels of a compressed token, the projector's input."""
-        doubled = self.compression == "grid" and self.grid_reduce == "mean_max"
-        return int(self.vision_config.hidden_size) * (2 if doubled else 1)
+        parts = 1
+        if self.compression == "grid":
+            parts += int(self.grid_reduce == "mean_max") + 2 * int(self.grid_context)
+        return int(self.vision_config.hidden_size) * parts
 
     def volume_spec(self) -> VolumeSpec:
         """The grid that volumes must be prepared on."""

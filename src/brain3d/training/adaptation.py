@@ -22,6 +22,16 @@ from brain3d.training.tower import side_from_evidence
 CASE_WEIGHT = 4.0  # so that what a report says of the case weighs about as much as where the lesion lies
 
 
+def sketch_head(compressed: int) -> nn.Module:
+    """Reads a sketch from a compressed token, with as much power as the projector has. Used in training only."""
+    return nn.Sequential(
+        nn.LayerNorm(compressed),
+        nn.Linear(compressed, compressed // 2),
+        nn.GELU(),
+        nn.Linear(compressed // 2, SKETCH_FEATURES),
+    )
+
+
 def sampling_odds(truths: list[Truth], focused: bool) -> np.ndarray:
     """How often each phantom is drawn: all alike, or small visible lesions oftener and invisible ones seldom."""
     if not focused:
@@ -54,12 +64,11 @@ class VolumeTask:
                 "tower": inflate(vision_model, config),
                 "head": head,
                 "evidence": nn.Linear(hidden, 1),
-                "sketch": nn.Sequential(
-                    nn.LayerNorm(config.compressed_size), nn.Linear(config.compressed_size, SKETCH_FEATURES)
-                ),
+                "compression": build_compression(config),
+                "sketch": sketch_head(config.compressed_size),
             }
         )
-        self.compress = build_compression(config)
+        self.compress = self.module["compression"]
         self.train, self.held_out = train, held_out
         self.sketches = sketches(train, config.grid_size)
         tower = self.module["tower"]
@@ -80,6 +89,10 @@ class VolumeTask:
         target = masks[..., :CELLS].amax(-1).reshape(b, -1)
         logits = self.module["evidence"](tokens).squeeze(-1).float()
         evidence = F.binary_cross_entropy_with_logits(logits, target)
+        context: Any = self.compress
+        if context.context is not None:
+            scores = context.context.score(tokens).squeeze(-1).float()
+            evidence = evidence + F.binary_cross_entropy_with_logits(scores, target)
         if self.focus > 0:
             evidence = evidence + 0.3 * self._presence(logits, index)
         boxes, said = self.module["sketch"](self.compress(tokens)).float().tensor_split([CELL_FEATURES], dim=-1)

@@ -195,6 +195,8 @@ def assemble(run: Run) -> Brain3DForConditionalGeneration:
     tower = {k.removeprefix("tower."): v for k, v in volumes.items() if k.startswith("tower.")}
     text = {k.removeprefix("language.model."): v for k, v in language.items() if k.startswith("language.model.")}
     model.model.vision_tower.load_state_dict(tower)
+    compression = {k.removeprefix("compression."): v for k, v in volumes.items() if k.startswith("compression.")}
+    model.model.compression.load_state_dict(compression)
     model.model.language_model.load_state_dict(text)
     evidence: Any = model.model.evidence_head
     evidence.load_state_dict({k.removeprefix("evidence."): v for k, v in volumes.items() if k.startswith("evidence.")})

@@ -15,9 +15,10 @@ from brain3d.training.bank import Bank
 
 
 def tower_digest(model: Brain3DModel) -> str:
-    """A short hash of every tower weight: features of another tower never pass for this one's."""
+    """A short hash of every weight of tower and compression: features of another never pass for this one's."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.vision_tower.state_dict().items()):
+    weights = {**model.vision_tower.state_dict(), **model.compression.state_dict(prefix="compression.")}
+    for name, tensor in sorted(weights.items()):
         digest.update(name.encode())
         digest.update(tensor.detach().float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]

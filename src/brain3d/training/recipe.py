@@ -41,6 +41,7 @@ class Sizes:
     vision_heads: int
     grid: tuple[int, int, int]
     grid_reduce: str
+    grid_context: bool
     text_hidden: int
     text_layers: int
     text_heads: int
@@ -167,7 +168,7 @@ def _check_counts(recipe: Recipe, path: Path) -> None:
     odd = [name for name in names if not NAME.fullmatch(name) or name in OWN_FOLDERS]
     if odd:
         raise InputError(
-            f"{path}: a stage is named {odd[0]!r}; its folder needs letters, digits and dashes, and its own"
+            f"{path}: a stage is named {odd[0]!r}; use letters, digits and dashes, and no name of the run's own folders"
         )
     if not 0 <= recipe.seed < SEED_LIMIT:
         raise InputError(f"{path}: seed {recipe.seed}: give a whole number from 0 to {SEED_LIMIT - 1}")

@@ -56,6 +56,7 @@ def composite_config(sizes: Sizes, tokenizer: PreTrainedTokenizerFast) -> Brain3
         compression="grid",
         grid_size=sizes.grid,
         grid_reduce=sizes.grid_reduce,
+        grid_context=sizes.grid_context,
         feature_standardisation=True,
         evidence_head=True,
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
@@ -66,14 +67,12 @@ def composite_config(sizes: Sizes, tokenizer: PreTrainedTokenizerFast) -> Brain3
 def check_sizes(sizes: Sizes) -> None:
     """InputError for sizes that make no model, before anything is drawn or trained for it."""
     if (sizes.patch, sizes.depth_patch) != (DENSE_PATCH, DENSE_PATCH):
-        raise InputError(
-            f"model.patch {sizes.patch}, model.depth_patch {sizes.depth_patch}: both must be {DENSE_PATCH}"
-        )
+        raise InputError(f"model.patch {sizes.patch}, depth_patch {sizes.depth_patch}: both must be {DENSE_PATCH}")
     for part in ("vision", "text"):
         layers, hidden, heads = (getattr(sizes, f"{part}_{what}") for what in ("layers", "hidden", "heads"))
         if min(layers, hidden, heads) < 1 or hidden % heads:
             raise InputError(
-                f"model.{part}_hidden {hidden} in {heads} heads, {layers} layers: give a multiple, at least 1"
+                f"model.{part}_hidden {hidden}, {heads} heads, {layers} layers: give a multiple of the heads"
             )
     try:
         Brain3DConfig(

@@ -11,6 +11,7 @@ from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from brain3d.training.bank import Bank
 from brain3d.training.dense import CELLS, DenseHead, dense_loss, lesion_scores, patch_masks, pick
+from brain3d.training.recipe import SLABS_EACH
 
 SLAB = 4  # slices averaged into one image: the depth of the inflated patch
 
@@ -46,13 +47,16 @@ class SliceTask:
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         self.module.train()
         rng = np.random.default_rng([self.seed, step])
-        index = np.sort(rng.choice(len(self.train), self.batch // 6, replace=False))
+        index = np.sort(rng.choice(len(self.train), self.batch // SLABS_EACH, replace=False))
         volumes, masks, regions, _ = pick(self.train, index, rng)
         images = slabs_of(volumes)
         # Six of the slabs of every volume, more often those that hold a lesion.
         weight = masks[..., :CELLS].sum((2, 3, 4)).sqrt() + 1.0
         planes = torch.stack(
-            [torch.from_numpy(rng.choice(len(w), 6, replace=False, p=(w / w.sum()).numpy())) for w in weight.double()]
+            [
+                torch.from_numpy(rng.choice(len(w), SLABS_EACH, replace=False, p=(w / w.sum()).numpy()))
+                for w in weight.double()
+            ]
         )
         rows = torch.arange(len(planes))[:, None]
         images, masks, regions = (
