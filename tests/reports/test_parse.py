@@ -357,7 +357,7 @@ WORDS = re.findall(
     "left right Left RIGHT leftward left-sided bilateral both midline hemisphere hemispheres side lesion "
     "mass a no not the is are seen in of on and or , . but without frontal parietal insular thalamus "
     "ventricle edema necrosis mild severe compression normal brain signal high low has untreated hand "
-    "shift to",
+    "shift to another core with presses preserved surrounding it there cross by area",
 )
 
 

@@ -9,6 +9,11 @@ def _words(*alternatives: str) -> re.Pattern[str]:
     return re.compile(r"\b(?:" + "|".join(alternatives) + r")\b")
 
 
+VERBS = (
+    r"(?:is|are|was|were|be|appears?|shows?|seems?|remains?|extends?|involves?|causes?|has|have|lies?|occupies"
+    r"|surrounds?|affects?|demonstrates?|exhibits?|cross(?:es)?|compress(?:es)?|displaces?|looks?|exerts?|presses"
+    r"|push(?:es)?|invades?|reach(?:es)?|sits?|measures?|contains?|displays?|reveals?|presents|squeezes|does|do)"
+)
 _NOT_A_LOBE = r"(?!\s+(?:horn|bone|sinus|skull|scalp))"
 _NEAR = r"(?:around|adjacent to|near|beside|next to|bordering|surrounding|along|abutting)"
 
@@ -91,7 +96,7 @@ _IS_A_SIGN = (
 _NO_SIGN = rf"(?!{_IS_A_SIGN})"
 
 LESION = _words(
-    r"lesion(?:s|al)?",
+    r"(?<!peri-)(?<!peri )lesion(?:s|al)?",
     r"mass(?:es)?(?! effect)",
     r"tumou?rs?",
     r"neoplasms?",
@@ -107,10 +112,25 @@ LESION = _words(
     r"abscess(?:es)?",
     r"abnormal (?:\w+ )?(?:signals?|areas?|regions?)" + _NO_SIGN,
 )
+_NO_DETERMINER = r"(?!(?:the|its|their|this|that|these|those)\b)"
+# Nouns that name no lesion where an adjective such as "necrotic" says what they are.
+WEAK_LESION = re.compile(r"foc(?:us|i)|abnormal|(?:hyper|hypo)intensit")
 INDEFINITE = re.compile(
     r"\b(?:an?|another|second|third|additional|further|separate|multiple|several|two|three|numerous|one)"
-    r"(?: [\w,-]+){0,8}? $"
+    rf"(?: of the)?(?: {_NO_DETERMINER}[\w,-]+){{0,8}}? $"
 )
+# A lesion that is only pointed at, by the words before it or after it: "around the lesion", "the lesion core".
+_PART = (
+    r"(?:cores?|cent(?:re|er)s?|margins?|edges?|rims?|periphery|walls?|border|interior|cavity|parts?|portions?|halo)"
+)
+_THE_LESION = r" (?:the|this|that|these|its)(?: [\w-]+){0,3} $"
+AROUND_LESION = re.compile(
+    r"\b(?:around|surround(?:s|ing)|adjacent to|next to|near|beside|outside|beyond|bordering)" + _THE_LESION
+)
+PART_OF_LESION = re.compile(rf"\b(?:{_PART}|areas?|regions?|zones?) of" + _THE_LESION)
+LESION_PART = re.compile(rf" {_PART}\b")
+# What brings a lesion about, or rather which lesion does: "compressed by a lesion in the right insula".
+AGENT = re.compile(r"\b(?:by|due to|because of|secondary to|owing to)(?: [\w-]+){0,8}? $")
 NOT_A_WHOLE_NORMAL = _words(r"other", r"further", r"additional", r"second", r"new", r"remaining")
 NO_CHANGE = re.compile(
     r"\bno (?:significant |interval |relevant )*(?:change|growth|progression|enhancement)"
@@ -119,7 +139,7 @@ NO_CHANGE = re.compile(
 
 SIGNS = {
     "edema": _words(r"o?edemas?", r"o?edematous", r"swelling", r"swollen"),
-    "necrosis": _words(r"necros[ei]s", r"necrotic"),
+    "necrosis": _words(r"necros[ei]s", r"necrotic", r"liquefied", r"liquefaction"),
     "ventricular_compression": _words(
         r"(?:ventricular |ventricle )?(?:compression|effacement|deformation|narrowing|displacement)"
         r"(?: of (?:the |both |left |right |lateral |fourth |third )*ventric\w+(?: system)?)?",
@@ -130,13 +150,41 @@ SIGNS = {
         r"distort(?:ed|s|ing|ion)?",
         r"displac(?:ed|es|ing)",
         r"collapsed",
+        r"squeez(?:ed|es|ing)",
+        r"flatten(?:ed|s|ing)",
+        r"press(?:ed|es|ing)",
+        r"push(?:ed|es|ing)?",
+        r"pressure",
+        r"(?<!, )(?:smaller|narrower)"
+        r"(?=\s*(?:$|[,;:)]|(?:than(?! (?:an?|half|\d+)\b)|in|on|due|from|because|and|with)\b))",
         r"mass effect",
     ),
 }
 OTHER_TOPIC = _words(
-    r"shift(?:ed|s)?", r"herniat\w+", r"hydrocephalus", r"enhanc(?:ement|es|ing)", r"weakness", r"symptoms?"
+    r"shift(?:ed|s)?",
+    r"herniat\w+",
+    r"hydrocephalus",
+    r"enhanc(?:ement|es|ing)",
+    r"weakness",
+    r"symptoms?",
+    r"peri-?(?:lesional|tumou?ral|focal)",
+    r"surrounding (?:[\w-]+ )?(?:[\w-]*signals?|(?:hyper|hypo)intens\w+)",
 )
+# Part of what a lesion is made of, as necrosis is, but no statement of necrosis.
+CYSTIC = _words(r"cyst(?:s|ic)?")
 VENTRICLE = re.compile(r"\bventric(?:le|les|ular)\b|\b(?:lateral|frontal|temporal|occipital) horns?\b")
+_OF_VENTRICLE = r"(?:(?:the|both|left|right|lateral|third|fourth|entire|whole|ipsilateral|contralateral) ){0,5}"
+_OF_HORN = r"(?:(?:frontal|temporal|occipital|anterior|posterior|inferior) )?"
+_BESIDE = (
+    r"(?:around|adjacent to|near|beside|next to|bordering|surrounding|along|abut(?:s|ting)?|in|within|inside"
+    r"|(?:close|lateral|medial|anterior|posterior|superior|inferior) to|above|below|behind|beneath"
+    r"|(?:level|wall|floor|roof|lesions?|mass|tumou?r) of)"
+)
+# A ventricle with its side words; the first group is there where it serves to say where something else is.
+VENTRICLE_PHRASE = re.compile(
+    rf"\b({_BESIDE} )?{_OF_VENTRICLE}(?:{_OF_HORN}(?:horns?|body|bodies|atrium|trigone|wall) of )?{_OF_VENTRICLE}"
+    rf"{_OF_HORN}(?:ventric(?:les?|ular system)|horns?)\b(?: of {_OF_VENTRICLE}ventricles?\b)?"
+)
 VENTRICLES_NORMAL = re.compile(
     r"\b(?:ventricles?|ventricular system)\b[^,;]*?\b(?:is|are|appears?|remains?)\b(?! not)[^,;]*?"
     r"\b(?:normal|symmetric(?:al)?|unremarkable|preserved|patent|intact)\b"
@@ -206,18 +254,43 @@ NORMAL_BRAIN = re.compile(
     r"[^,;]*?\b(?:is|are|appears?|looks?|remains?|within)\b(?! not)[^,;]*?\b(?:normal|unremarkable)\b"
     r"|\b(?:normal|unremarkable) (?:\w+ ){0,3}?(?:brain|scan|study|mri|examination|appearance)\b"
 )
+_UNAFFECTED = r"(?:normal|unremarkable|intact|preserved|spared|unaffected|uninvolved|untouched|free|clear|fine|healthy)"
 SPARED = re.compile(
     r"\b(?:sparing|spares?"
     r"|not (?:involving|involved?|extending|extend|reaching|reach|crossing|cross|affecting)"
     r"|not (?:in|on|within)|(?:not|rather than|instead of) the (?:left|right)"
     r"|not (?:left|right)(?:[- ]sided)?(?=\s*(?:[,;)]|$))|(?:compared|contrast|relative) (?:with|to)|than (?:in|on|the)"
-    r"|without (?:involvement of|involving|extension|crossing|affecting)|no involvement of|away from)\b[^,;]*"
+    r"|without (?:involvement of|involving|extension|crossing|affecting)|no involvement of|away from)\b"
+    rf"(?:(?! and (?:(?:it|they) )?{VERBS}\b)[^,;])*"
     # "has left the right side intact"
     r"|\b(?:(?:has|have|had) (?:left|right)|leaves|leaving) [^,;]*?"
     r"\b(?:normal|unremarkable|intact|preserved|spared|unaffected|uninvolved|untouched|free)\b"
+    # "with the right side relatively preserved"
+    rf"|\bwith (?:(?!signal|intensit)[^,;])*?\b{_UNAFFECTED}(?=\s*(?:[,;)]|$))"
     r"|(?:^|(?<=, )|(?<=; ))[^,;]*?\b(?:is|are|appears?|remains?) (?:\w+ly )?"
     r"(?:normal|unremarkable|intact|preserved|spared|unaffected|uninvolved|free|not (?:involved|affected))"
     r"\b[^,;]*"
+)
+UNAFFECTED = re.compile(rf"\b{_UNAFFECTED}\b")
+INVOLVED = re.compile(
+    r"\b(?:is|are|was|were)(?: (?:also|likewise|similarly|further|mildly|slightly|part(?:ly|ially)|severely))?"
+    r" (?:involved|affected|infiltrated|occupied)\b"
+)
+AROUND = _words(r"around", r"surround\w*", r"adjacent", r"outside", r"beyond", r"next to", r"nearby")
+# The subject of a clause that goes on about the lesion without its name: "it", "its edge", "the high signal area".
+_LESION_WORDS = (
+    r"(?:the|an?|this|that|these|those|some|most|also|main|whole|entire|overall|same|affected|involved|abnormal"
+    r"|high(?:er|est)?|low(?:er|est)?|mixed|increased|decreased|reduced|bright|dark|heterogeneous|homogeneous"
+    r"|uneven|patchy|spotty|spotted|scattered|irregular|diffuse|small|large|largest|solid|marked|obvious|slight|mild"
+    r"|(?:hyper|hypo|iso)-?intense|[\w-]*signals?|intensit(?:y|ies)|areas?|regions?|parts?|portions?|zones?|extents?"
+    r"|extensions?|margins?|borders?|boundar(?:y|ies)|edges?|shapes?|sizes?|locations?|positions?|sites?|bulk"
+    r"|involvement|appearance|findings?|process|disease|changes?|anomal(?:y|ies)|growth|nodules?|infiltration"
+    r"|distribution|spread|one|and|or|\w+ing)"
+)
+OF_THE_LESION = re.compile(
+    r"(?:(?:it|they|this|these|those|which|that|both|some|most|others?)(?: (?:also|all|both|further|then|\w+ly))*"
+    r"|(?:its|their)\b.*"
+    rf"|{_LESION_WORDS}(?: {_LESION_WORDS})*)"
 )
 OTHER_ORGANS = _words(
     r"lungs?", r"pulmonary", r"liver", r"hepatic", r"kidneys?", r"renal", r"chest", r"breasts?", r"abdom\w+",

@@ -2,6 +2,7 @@
 
 A lesion's side and regions come from the statement of the lesion alone. A sentence on edema, necrosis,
 ventricular compression or midline shift may name a side and regions too: the sign's, which are not read.
+A clause that names neither goes on about the lesion only if its subject is one that a lesion's clause has.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from brain3d.reports import lexicon
-from brain3d.reports.clauses import clauses, sentences
+from brain3d.reports.clauses import clauses, has_verb, head, sentences, subject
 from brain3d.reports.findings import REGIONS, Findings, Lesion
 from brain3d.reports.signs import read_signs, stronger
 
-_SIGN_NAMES = tuple(lexicon.SIGNS)
-_ATTRIBUTE = re.compile(r"\b(?:necrotic|o?edematous|enhancing|non-?enhancing)(?=(?: [\w-]+){0,2} )")
+_ATTRIBUTE = re.compile(r"(?:necrotic|o?edematous|enhancing|cystic|liquefied)$")
+_ATTRIBUTE_GAP = re.compile(
+    r"(?:,? (?!(?:in|of|with|within|without|around|near|by|from|to|is|are|was|were|shows?|areas?|regions?|tissue"
+    r"|cores?|changes?|parts?|portions?|material)\b)[\w-]+){0,3} "
+)
 _DENIED_BEFORE = re.compile(
     r"\b(?:no|without|nor|neither|never|absence of|free of|lacks?|negative for|devoid of|rather than"
     r"|not (?:show|demonstrate|reveal|contain|have))\b(?! (?:doubt|change|more than))"
@@ -29,12 +33,15 @@ _DENIED_AFTER = re.compile(
 )
 _CUT = re.compile(
     r",|\b(?:with|without|and|but|causing|causes?|producing|which|showing|shows?|surrounded|accompanied|plus"
-    r"|has|have|is|are|exhibits?|demonstrates?|resulting)\b"
+    r"|exerts?|exerting|has|have|is|are|exhibits?|demonstrates?|resulting)\b"
 )
 _PREDICATE = re.compile(
     r"(?<!\bthat )(?<!\bwhich )\b(?:is|are|was|were|lies?|sits?|occupies|occupy|involves?|affects?)\b"
 )
-_VERB_SIGN = re.compile(r"^(?:compress(?:es|ing)?|effac(?:es|ing)|deforms?|deforming|displac(?:es|ing)|distorts?)$")
+_VERB_SIGN = re.compile(
+    r"^(?:compress(?:es|ing)?|effac(?:es|ing)|deforms?|deforming|displac(?:es|ing)|distorts?|squeez(?:es|ing)"
+    r"|flatten(?:s|ing)|press(?:es|ing)|push(?:es|ing))$"
+)
 
 
 @dataclass
@@ -43,6 +50,7 @@ class _Reading:
 
     lesions: list[Lesion] = field(default_factory=list)
     topic: str = ""
+    early_signs: dict[str, str] = field(default_factory=dict)  # stated before any lesion
     normal: bool = False
     sign_seen: bool = False
     side_withheld: bool = False
@@ -78,16 +86,24 @@ def _signal(text: str) -> str:
     return found.pop() if found else "unknown"
 
 
+def _is_attribute(clause: str, start: int, end: int) -> bool:
+    """Whether the sign describes a lesion named after it: "a necrotic mass", not "a necrotic mass core" or "focus"."""
+    attribute = _ATTRIBUTE.match(clause[start:end])
+    lesion = lexicon.LESION.search(clause, end) if attribute else None
+    if lesion is None or attribute is None or lexicon.LESION_PART.match(clause, lesion.end()):
+        return False
+    if attribute.group() != "enhancing" and lexicon.WEAK_LESION.match(lesion.group()):
+        return False
+    return _ATTRIBUTE_GAP.fullmatch(clause, end, lesion.start()) is not None
+
+
 def _topic_spans(clause: str) -> list[tuple[int, int, str]]:
     """Where the clause names a topic, in order; a lesion's attribute ("a necrotic mass") is none."""
     spans = [(m.start(), m.end(), "lesion") for m in lexicon.LESION.finditer(clause)]
-    for sign, pattern in lexicon.SIGNS.items():
-        for match in pattern.finditer(clause):
-            attribute = _ATTRIBUTE.match(clause, match.start())
-            if attribute and lexicon.LESION.match(clause, match.end() + 1):
-                continue
-            spans.append((match.start(), match.end(), sign))
-    spans += [(m.start(), m.end(), "other") for m in lexicon.OTHER_TOPIC.finditer(clause)]
+    topics = [*lexicon.SIGNS.items(), ("other", lexicon.OTHER_TOPIC), ("necrosis", lexicon.CYSTIC)]
+    for topic, pattern in topics:
+        found = [(m.start(), m.end(), topic) for m in pattern.finditer(clause)]
+        spans += [span for span in found if not _is_attribute(clause, span[0], span[1])]
     return sorted(spans)
 
 
@@ -141,8 +157,33 @@ def _is_new(clause: str) -> bool:
     return any(lexicon.INDEFINITE.search(clause[: m.start()]) for m in lexicon.LESION.finditer(clause))
 
 
+def _without_ventricles(text: str) -> str:
+    """`text` without ventricles and their sides, save where they say where something is: "near the ventricle"."""
+    return lexicon.VENTRICLE_PHRASE.sub(lambda match: match.group() if match.group(1) else " ", text)
+
+
+def _about_ventricle(clause: str) -> bool:
+    """Whether the subject of the clause is a ventricle, or the only place that it names is a ventricle's side."""
+    first = head(clause)
+    if lexicon.VENTRICLE.search(first) and not lexicon.LESION.search(first):
+        return True
+    return _side(clause) != "unknown" and not _names_place(_without_ventricles(clause))
+
+
+def _goes_on(clause: str) -> bool:
+    """Whether a clause that names no topic goes on about the lesion: its subject is the lesion's, or it has none."""
+    first = head(clause)
+    if not first or lexicon.INVOLVED.search(clause):
+        return True
+    if lexicon.AROUND.search(subject(clause)):
+        return False
+    if lexicon.OF_THE_LESION.fullmatch(first):
+        return True
+    return not (has_verb(clause) or lexicon.UNAFFECTED.search(clause) or first.startswith(("the ", "a ", "an ")))
+
+
 def _described(text: str) -> Lesion:
-    text = lexicon.SPARED.sub(" ", text)
+    text = _without_ventricles(lexicon.SPARED.sub(" ", text))
     return Lesion(side=_side(text), regions=_regions(text), signal=_signal(text))
 
 
@@ -174,7 +215,10 @@ def _state_lesion(reading: _Reading, clause: str, part: str) -> None:
     lesion = _described(part)
     last = reading.lesions[-1] if reading.lesions else None
     elsewhere = last is not None and _place(last) != _place(lesion) and _located(last) and _located(lesion)
-    if last is None or (elsewhere and _is_new(clause)):
+    if last is None:
+        early: dict[str, Any] = reading.early_signs
+        reading.lesions.append(replace(lesion, **early))
+    elif elsewhere and _is_new(clause):
         reading.lesions.append(lesion)
     else:
         reading.lesions[-1] = _merged(last, lesion)
@@ -182,9 +226,14 @@ def _state_lesion(reading: _Reading, clause: str, part: str) -> None:
 
 
 def _state_signs(reading: _Reading, signs: dict[str, str]) -> None:
-    """A sign belongs to the lesion stated last, and to earlier ones of which nothing else was said."""
+    """A sign belongs to the lesion stated last, and to earlier ones of which nothing else was said.
+
+    One stated before any lesion belongs to the first.
+    """
     for sign, degree in signs.items():
         reading.sign_seen |= degree not in ("none", "unknown")
+        if not reading.lesions:
+            reading.early_signs[sign] = stronger(reading.early_signs.get(sign, "unknown"), degree)
         for index, lesion in enumerate(reading.lesions):
             before = getattr(lesion, sign)
             if index == len(reading.lesions) - 1 or before == "unknown":
@@ -192,15 +241,54 @@ def _state_signs(reading: _Reading, signs: dict[str, str]) -> None:
                 reading.lesions[index] = replace(lesion, **change)
 
 
+def _only_around(clause: str) -> bool:
+    """Whether the clause names lesions only to say that something else is around them."""
+    return all(lexicon.AROUND_LESION.search(clause[: m.start()]) for m in lexicon.LESION.finditer(clause))
+
+
+def _only_parts(clause: str) -> bool:
+    """Whether the clause is on parts of lesions, or what is around them, alone: "the lesion core"."""
+    return all(
+        lexicon.PART_OF_LESION.search(before)
+        or lexicon.LESION_PART.match(after)
+        or lexicon.AROUND_LESION.search(before)
+        for before, after in ((clause[: m.start()], clause[m.end() :]) for m in lexicon.LESION.finditer(clause))
+    )
+
+
 def _is_statement(reading: _Reading, clause: str, spans: list[tuple[int, int, str]]) -> bool:
     """Whether the clause states a lesion, rather than pointing back at one while it speaks of a sign."""
-    if not spans:
-        bare = not reading.lesions and _signal(clause) != "unknown" and bool(_regions(clause))
-        return bare or (reading.topic == "lesion" and bool(reading.lesions))
-    if spans[0][2] != "lesion":
+    known = bool(reading.lesions)
+    if _about_ventricle(clause) and (known or not spans):
         return False
-    alone = all(topic == "lesion" for _, _, topic in spans)
-    return alone or not reading.lesions or _is_new(clause)
+    if not spans and known:
+        return reading.topic == "lesion" and _goes_on(clause)
+    if not spans:
+        around = lexicon.AROUND.search(subject(clause)) is not None
+        return _signal(clause) != "unknown" and bool(_regions(clause)) and not around
+    if spans[0][2] != "lesion" or _only_around(clause):
+        return False
+    if known and _names_place(clause) and _located(reading.lesions[-1]) and _only_parts(clause):
+        return False
+    return not known or _is_new(clause) or all(topic == "lesion" for _, _, topic in spans)
+
+
+def _agent(reading: _Reading, clause: str, spans: list[tuple[int, int, str]]) -> str:
+    """In a clause on a sign, before any lesion was stated: the words on the lesion that brings the sign about."""
+    if reading.lesions or not spans or spans[0][2] == "lesion":
+        return ""
+    for match in lexicon.LESION.finditer(clause):
+        if agent := lexicon.AGENT.search(clause[: match.start()]):
+            return clause[agent.start() :]
+    return ""
+
+
+def _new_topic(reading: _Reading, clause: str, spans: list[tuple[int, int, str]]) -> str:
+    if _about_ventricle(clause):
+        return "ventricular_compression"
+    if spans and not (spans[0][2] == "lesion" and _only_parts(clause)):
+        return spans[0][2]
+    return "other" if _names_place(clause) else reading.topic
 
 
 def _read_clause(reading: _Reading, clause: str, about_ventricles: bool) -> None:
@@ -209,16 +297,20 @@ def _read_clause(reading: _Reading, clause: str, about_ventricles: bool) -> None
         if not _regions(clause):
             return
     spans = _topic_spans(clause)
+    signs = read_signs(clause, about_ventricles)
     named = any(topic == "lesion" for _, _, topic in spans)
     reading.normal |= lexicon.NORMAL_BRAIN.search(clause) is not None
     if named and _denied(clause):
         reading.normal |= lexicon.NOT_A_WHOLE_NORMAL.search(clause) is None
         reading.topic = "other"
+        signs = signs if reading.lesions else {s: d for s, d in signs.items() if d not in ("none", "unknown")}
     elif _is_statement(reading, clause, spans):
         _state_lesion(reading, clause, _lesion_part(clause, spans))
-    elif spans:
-        reading.topic = spans[0][2]
-    _state_signs(reading, read_signs(clause, about_ventricles))
+    elif agent := _agent(reading, clause, spans):
+        _state_lesion(reading, agent, _lesion_part(agent, _topic_spans(agent)))
+    else:
+        reading.topic = _new_topic(reading, clause, spans)
+    _state_signs(reading, signs)
 
 
 def parse_findings(text: str) -> Findings:

@@ -23,6 +23,8 @@ _AFTER = re.compile(
     rf"({_DEGREE}(?: (?:to|and|or) {_DEGREE})?)\b{_NOT_OF_THE_SIGN}"
     rf"|\bto an? ({_DEGREE}) (?:degree|extent)\b"
 )
+# "Edema: the left insula, moderate". A degree before the next sign, which a space parts from it, is that sign's.
+_LABELLED = re.compile(rf"^\s*(?::|-) [^;]*?, ({_DEGREE}(?: (?:to|and|or) {_DEGREE})?)(?:,|$)")
 _SEEN = (
     r"(?:seen|visible|present|identified|detected|found|observed|evident|demonstrated|noted|shown|appreciated"
     r"|apparent|obvious|visuali[sz]ed)"
@@ -98,6 +100,8 @@ def _own_degree(mention: _Mention) -> str | None:
         return _strongest(match.group(1))
     if match := _AFTER.search(mention.after):
         return _strongest(match.group(1) or match.group(2))
+    if match := _LABELLED.search(mention.after):
+        return _strongest(match.group(1))
     return None
 
 
