@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from brain3d.model.compression import build_compression
+from brain3d.model.configuration_brain3d import CONTEXT_MOMENTS
 
 
 def test_grid_means_and_maxima_are_those_of_the_boxes(make_config):
@@ -43,7 +44,7 @@ def test_mirrored_tokens_give_mirrored_boxes(make_config):
 def test_the_context_follows_the_tokens_that_score(make_config):
     config = make_config(grid_context=True)
     pool = build_compression(config)
-    assert config.compressed_size == 3 * 16
+    assert config.compressed_size == 3 * 16 + CONTEXT_MOMENTS
     tokens = torch.randn(2, 48, 16)
     with torch.no_grad():
         pool.context.score.weight.zero_()
@@ -56,15 +57,31 @@ def test_the_context_follows_the_tokens_that_score(make_config):
     assert torch.equal(pooled[..., 16:], pooled[:, :1, 16:].expand_as(pooled[..., 16:]))
     torch.testing.assert_close(pooled[0, 0, 16:32], tokens[0, [3, 40]].mean(0))
     torch.testing.assert_close(pooled[1, 0, 16:32], tokens[1].mean(0))  # where nothing scores, all count alike
-    torch.testing.assert_close(pooled[:, 0, 32:], tokens.mean(1))
+    torch.testing.assert_close(pooled[:, 0, 32:48], tokens.mean(1))
 
 
-def test_the_context_of_mirrored_tokens_is_the_same(make_config):
+def test_the_context_of_mirrored_tokens_differs_in_left_and_right_alone(make_config):
     config = make_config(grid_context=True)
     pool = build_compression(config)
     tokens = torch.randn(1, *config.token_grid, 16)
-    straight, mirrored = (pool(x.flatten(1, 3))[..., 16:] for x in (tokens, tokens.flip(3)))
+    straight, mirrored = (pool(x.flatten(1, 3))[0, 0, 16:] for x in (tokens, tokens.flip(3)))
+    lateral = [2 * 16 + 2, 2 * 16 + 5]  # the difference of the two shares, and the mean place along W
+    torch.testing.assert_close(straight[lateral], -mirrored[lateral])
+    straight[lateral] = mirrored[lateral] = 0.0
     torch.testing.assert_close(straight, mirrored)
+
+
+def test_moments_are_those_of_the_tokens_that_matter(make_config):
+    config = make_config(volume_shape=(8, 12, 16), grid_context=True)
+    context = build_compression(config).context
+    depth, height, width = config.token_grid
+    scores = torch.full((1, depth, height, width), -30.0)
+    scores[0, 0, :, -1] = 30.0  # one row along H, at the lower end of D and the right end of W
+    flat = scores.flatten(1)
+    moments = context.moments(flat, (2 * torch.nn.functional.logsigmoid(flat)).softmax(1))[0]
+    spread = float(torch.linspace(-1, 1, height).std(correction=0))
+    expected = [30.0, float(torch.tensor(float(height)).log()), 1.0, -1.0, 0.0, 1.0, 0.001, spread, 0.001]
+    torch.testing.assert_close(moments, torch.tensor(expected), atol=1e-4, rtol=1e-4)
 
 
 def test_sequence_is_adaptive_pooling_over_flattened_tokens(make_config):

@@ -9,20 +9,43 @@ from brain3d.model.configuration_brain3d import Brain3DConfig
 
 
 class ContextPooling(nn.Module):
-    """The mean of the tokens that matter, and of all: attention pooling (arXiv 1802.04712) with bounded weights.
+    """A summary of the whole head: the tokens that matter, all tokens, and where those that matter lie.
 
-    Every token is scored; its weight grows with the square of the score's sigmoid, so that tokens that surely matter
-    count alike, whether few or many, and thousands that surely do not count for nothing.
+    Attention pooling (arXiv 1802.04712) with bounded weights: every token is scored, and its weight grows with the
+    square of the score's sigmoid, so that tokens that surely matter count alike, whether few or many, and hundreds
+    that surely do not count for nothing. The weights' moments over the grid are the soft counterpart of a lesion's
+    place, as in a spatial softmax (arXiv 1504.00702): a transformer keeps places in a corner of its features that
+    nothing makes it show, and on which side a lesion lies must not be left to that.
     """
 
-    def __init__(self, hidden_size: int) -> None:
+    places: torch.Tensor
+
+    def __init__(self, hidden_size: int, token_grid: tuple[int, int, int]) -> None:
         super().__init__()
         self.score = nn.Linear(hidden_size, 1)
+        axes = [torch.linspace(-1, 1, n) if n > 1 else torch.zeros(1) for n in token_grid]
+        places = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, 2)
+        self.register_buffer("places", places, persistent=False)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(B, N, h) -> (B, 2h)."""
-        weights = (2 * nn.functional.logsigmoid(self.score(tokens).float())).softmax(dim=1).to(tokens.dtype)
-        return torch.cat([(weights * tokens).sum(1), tokens.mean(1)], dim=1)
+        """(B, N, h) -> (B, 2h + CONTEXT_MOMENTS): weighted mean, mean, and the moments of `moments`."""
+        scores = self.score(tokens).float().squeeze(-1)
+        weights = (2 * nn.functional.logsigmoid(scores)).softmax(dim=1)
+        mean = (weights[..., None].to(tokens.dtype) * tokens).sum(1)
+        return torch.cat([mean, tokens.mean(1), self.moments(scores, weights).to(tokens.dtype)], dim=1)
+
+    def moments(self, scores: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Scores and weights (B, N) -> (B, CONTEXT_MOMENTS).
+
+        The highest score; the logarithm of how many tokens matter; the share right of the middle less the share
+        left of it; mean and standard deviation of the place along D, H and W, in half extents of the grid.
+        """
+        places = self.places.float()
+        amount = scores.sigmoid().square().sum(1, keepdim=True).log()
+        lateral = weights @ places[:, 2:].sign()
+        mean = weights @ places
+        spread = (weights @ places.square() - mean.square()).clamp(min=1e-6).sqrt()
+        return torch.cat([scores.amax(1, keepdim=True), amount, lateral, mean, spread], dim=1)
 
 
 class GridCompression(nn.Module):
@@ -124,7 +147,7 @@ def build_compression(config: Brain3DConfig) -> nn.Module:
     hidden, count = config.vision_config.hidden_size, config.num_visual_tokens
     assert count is not None
     if config.compression == "grid":
-        context = ContextPooling(hidden) if config.grid_context else None
+        context = ContextPooling(hidden, config.token_grid) if config.grid_context else None
         return GridCompression(config.token_grid, config.grid_size, config.grid_reduce, context)
     if config.compression == "sequence":
         return SequenceCompression(count)

@@ -14,6 +14,7 @@ INFLATIONS = ("average", "center")
 COMPRESSIONS = ("grid", "sequence", "perceiver")
 GRID_REDUCTIONS = ("mean", "mean_max")
 DEFAULT_VISUAL_TOKENS = 32
+CONTEXT_MOMENTS = 9  # numbers that say where in the grid lies what matters
 
 
 class Brain3DConfig(PreTrainedConfig):
@@ -32,7 +33,8 @@ class Brain3DConfig(PreTrainedConfig):
             queries.
         grid_size: (gd, gh, gw) boxes for "grid"; gw must be even.
         grid_reduce: "mean", or "mean_max" to set each box's maximum beside its mean (twice the channels).
-        grid_context: adds to every token of "grid" an attention-pooled summary of all (twice the hidden size).
+        grid_context: adds to every token of "grid" an attention-pooled summary of all, and where
+            what matters lies (see `compression.ContextPooling`).
         num_visual_tokens: K; follows from `grid_size` for "grid", 32 otherwise unless given.
         perceiver_layers, perceiver_heads: depth and heads of "perceiver".
         projector_hidden_size: width between the projector's two layers; the text width unless given.
@@ -109,10 +111,11 @@ class Brain3DConfig(PreTrainedConfig):
     @property
     def compressed_size(self) -> int:
         """Channels of a compressed token, the projector's input."""
-        parts = 1
-        if self.compression == "grid":
-            parts += int(self.grid_reduce == "mean_max") + 2 * int(self.grid_context)
-        return int(self.vision_config.hidden_size) * parts
+        hidden = int(self.vision_config.hidden_size)
+        if self.compression != "grid":
+            return hidden
+        boxes = 2 * hidden if self.grid_reduce == "mean_max" else hidden
+        return boxes + (2 * hidden + CONTEXT_MOMENTS if self.grid_context else 0)
 
     def volume_spec(self) -> VolumeSpec:
         """The grid that volumes must be prepared on."""

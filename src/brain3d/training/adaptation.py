@@ -68,7 +68,10 @@ class VolumeTask:
                 "sketch": sketch_head(config.compressed_size),
             }
         )
-        self.compress = self.module["compression"]
+        compress: Any = self.module["compression"]
+        if config.grid_context:
+            compress.context.score = self.module["evidence"]  # what matters is where a lesion is suspected
+        self.compress = compress
         self.train, self.held_out = train, held_out
         self.sketches = sketches(train, config.grid_size)
         tower = self.module["tower"]
@@ -89,10 +92,6 @@ class VolumeTask:
         target = masks[..., :CELLS].amax(-1).reshape(b, -1)
         logits = self.module["evidence"](tokens).squeeze(-1).float()
         evidence = F.binary_cross_entropy_with_logits(logits, target)
-        context: Any = self.compress
-        if context.context is not None:
-            scores = context.context.score(tokens).squeeze(-1).float()
-            evidence = evidence + F.binary_cross_entropy_with_logits(scores, target)
         if self.focus > 0:
             evidence = evidence + 0.3 * self._presence(logits, index)
         boxes, said = self.module["sketch"](self.compress(tokens)).float().tensor_split([CELL_FEATURES], dim=-1)

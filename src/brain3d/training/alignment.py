@@ -197,9 +197,13 @@ def assemble(run: Run) -> Brain3DForConditionalGeneration:
     model.model.vision_tower.load_state_dict(tower)
     compression = {k.removeprefix("compression."): v for k, v in volumes.items() if k.startswith("compression.")}
     model.model.compression.load_state_dict(compression)
+    suspected = {k.removeprefix("evidence."): v for k, v in volumes.items() if k.startswith("evidence.")}
     model.model.language_model.load_state_dict(text)
     evidence: Any = model.model.evidence_head
-    evidence.load_state_dict({k.removeprefix("evidence."): v for k, v in volumes.items() if k.startswith("evidence.")})
+    evidence.load_state_dict(suspected)
+    context: Any = model.model.compression.context
+    if context is not None:
+        context.score.load_state_dict(suspected)
     from brain3d.model.projector import initial_scale
 
     model.model.projector.vis_scale.data.fill_(initial_scale(model.config, text["embed_tokens.weight"]))
