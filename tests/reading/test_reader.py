@@ -18,7 +18,7 @@ from brain3d.reading import Reader
 from brain3d.reading.engine import ModelEngine
 from brain3d.reading.models import identity
 from brain3d.reports import DISCLAIMER, mirror_text, parse_findings, report_schema
-from brain3d.scans import InputError, Volume, mirror, read_scan
+from brain3d.scans import InputError, Volume, affine_from_axes, mirror, read_scan, write_scan
 
 SHORT = {"max_new_tokens": 12}
 
@@ -175,3 +175,33 @@ def test_volume_of_another_grid_is_refused(tiny: Reader, scan_file: Path) -> Non
 def test_senseless_numbers_are_refused(tiny: Reader, scan_file: Path, options: dict[str, float]) -> None:
     with pytest.raises(InputError):
         tiny.reports([scan_file], **options)
+
+
+def test_the_scan_that_failed_is_named(tiny: Reader, scan_file: Path, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(size=(44, 50, 46))
+    write_scan(tmp_path / "noise.nii", noise, affine_from_axes("RAS", (4.0, 4.0, 4.0)))
+    empty = read_scan(tmp_path / "noise.nii")
+    for call in (tiny.report, tiny.volume, lambda path: tiny.reports([scan_file, path], **SHORT)):
+        for scan in (tmp_path / "noise.nii", empty):
+            with pytest.raises(InputError, match=f"^{tmp_path / 'noise.nii'}: .*give a scan of a head$"):
+                call(scan)
+    with pytest.raises(InputError, match=r"^scan 2: .*give a scan of a head$"):
+        tiny.reports([scan_file, replace(empty, given="")], **SHORT)
+    assert "noise.nii" not in repr(empty)
+
+
+def test_axes_are_for_files_alone(tiny: Reader, scan_file: Path) -> None:
+    scan = read_scan(scan_file)
+    for given in (scan, tiny.volume(scan)):
+        for options in ({"axes": "RAS"}, {"without_side": True}):
+            with pytest.raises(InputError, match="still to be read"):
+                tiny.report(given, **options, **SHORT)
+            with pytest.raises(InputError, match="still to be read"):
+                tiny.volume(given, **options)
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", "x" * 300])
+def test_a_path_that_can_be_none_is_the_callers_fault(tiny: Reader, path: str) -> None:
+    with pytest.raises(InputError) as caught:
+        tiny.report(path)
+    assert len(str(caught.value).splitlines()) == 1

@@ -178,16 +178,23 @@ def test_a_header_that_claims_terabytes_is_refused_before_reading(tmp_path, data
     [
         ({"dim": [3, -20, 22, 24, 1, 1, 1, 1]}, "damaged NIfTI header"),
         ({"dim": [3, 0, 22, 24, 1, 1, 1, 1]}, "damaged NIfTI header"),
-        ({"datatype": 77}, "damaged NIfTI header"),
+        ({"datatype": 77}, "damaged NIfTI header .there is no datatype 77."),
+        ({"datatype": 0}, "damaged NIfTI header .datatype 0 holds no intensities."),
         ({"scl_slope": 2.0, "scl_inter": np.nan}, "damaged NIfTI header"),
-        ({"srow_x": [np.nan, 0, 0, 0]}, "NaN or infinity"),
+        ({"srow_x": [np.nan, 0, 0, 0]}, "header's sform holds NaN or infinity; give the axes"),
         ({"srow_x": [0, 0, 0, 0]}, "singular"),
         ({"srow_x": [0, 4, 0, 0]}, "singular"),
         ({"srow_x": [4000, 0, 0, 0]}, "voxel size of 4e.03"),
         ({"srow_x": [0.001, 0, 0, 0]}, "voxel size of 0.001"),
         ({"srow_x": [2, 0, 0, 0]}, "too small .40 x 88 x 96 mm"),
         ({"sform_code": 0, "qform_code": 0}, "does not say which side is left; give the axes .--axes LPS"),
-        ({"qform_code": 1, "quatern_b": 2.0}, "damaged NIfTI header"),
+        ({"sform_code": 0, "qform_code": 1, "quatern_b": 2.0}, "header's qform is damaged; give the axes"),
+        (
+            {"sform_code": 0, "qform_code": 1, "pixdim": [1, -4, 4, 4, 1, 1, 1, 1]},
+            "voxel size of -4 x 4 x 4 mm cannot be right; correct the header$",
+        ),
+        ({"xyzt_units": 1}, "voxel size of 4e.03 x 4e.03 x 4e.03 mm .its header counts in metres. cannot be right"),
+        ({"xyzt_units": 3}, "voxel size of 0.004 x 0.004 x 0.004 mm .its header counts in microns. cannot be right"),
     ],
 )
 def test_headers_that_cannot_be_right(tmp_path, data, fields, words):
@@ -210,6 +217,8 @@ def test_missing_orientation_by_axes_or_without_side(tmp_path, data):
     assert not scan.side_known
     assert scan.axes == "unknown"
     assert [flag.code for flag in scan.flags] == ["side_not_in_header"]
+    for words in ("front and back, top and bottom are assumed", "regions may be wrong"):
+        assert words in scan.flags[0].message
     with pytest.raises(InputError, match="three letters"):
         read_scan(path, axes="LLS")
 
@@ -233,6 +242,83 @@ def test_forms_that_disagree_about_the_side_are_refused(tmp_path, data):
     refused(path, "disagree", axes="LPS")
     scan = read_scan(path, without_side=True)
     assert (scan.side_known, scan.axes) == (False, "unknown")
+
+
+def with_forms(path, data, sform, qform, **fields):
+    """A file with both forms; `fields` of the header overwritten after that."""
+    image = nib.Nifti1Image(data, None)
+    image.set_sform(sform, 1)
+    image.set_qform(qform, 1)
+    content = bytearray(image.to_bytes())
+    header = nib.Nifti1Header(bytes(content[:348]), check=False)
+    for name, value in fields.items():
+        header[name] = value
+    content[:348] = header.binaryblock
+    path.write_bytes(bytes(content))
+    return path
+
+
+@pytest.mark.parametrize(("qform", "axes"), [((4, -4, -4), "RPI"), ((-4, -4, 4), "LPS")])
+def test_forms_that_disagree_about_any_axis_are_refused(tmp_path, data, qform, axes):
+    path = with_forms(tmp_path / "a.nii", data, RAS, np.diag([*qform, 1.0]))
+    refused(path, f"two orientations disagree .sform RAS, qform {axes}.; say which is right with --axes")
+    assert read_scan(path, axes=axes).axes == axes
+    assert read_scan(path, axes="RAS").axes == "RAS"
+    assert not read_scan(path, without_side=True).side_known
+
+
+@pytest.mark.parametrize("degrees", [5.0, 44.0])
+def test_forms_that_differ_a_little_are_read_by_the_sform(tmp_path, data, degrees):
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    turned = np.eye(4)
+    turned[1:3, 1:3] = [[c, -s], [s, c]]
+    thick = np.diag([4.0, 4.0, 8.0, 1.0])
+    scan = read_scan(with_forms(tmp_path / "a.nii", data, thick, turned @ thick))
+    assert np.array_equal(scan.affine, thick)
+    assert scan.side_known
+
+
+@pytest.mark.parametrize("row", [[0, 0, 0, 0], [0, 4, 0, 0], [np.nan, 0, 0, 0]])
+def test_a_usable_form_stands_in_for_one_that_is_not(tmp_path, data, row):
+    lps = affine_from_axes("LPS", (4, 4, 4))
+    scan = read_scan(with_forms(tmp_path / "a.nii", data, RAS, lps, srow_x=row))
+    assert (scan.axes, scan.side_known) == ("LPS", True)
+    assert np.allclose(scan.affine, lps)
+    scan = read_scan(with_forms(tmp_path / "b.nii", data, RAS, lps, quatern_b=2.0))
+    assert (scan.axes, scan.side_known) == ("RAS", True)
+
+
+def test_the_caller_answers_a_form_that_cannot_be_used(tmp_path, data):
+    path = save(tmp_path / "a.nii", data, srow_x=[0, 0, 0, 0])
+    refused(path, "sform is singular, two axes coincide; give the axes .--axes LPS. or accept")
+    assert read_scan(path, axes="LPS").axes == "LPS"
+    assert not read_scan(path, without_side=True).side_known
+
+
+@pytest.mark.parametrize(("units", "mm"), [(1, 1000.0), (3, 0.001), (2, 1.0), (0, 1.0), (1 + 8, 1000.0)])
+def test_lengths_are_read_in_the_headers_unit(tmp_path, data, units, mm):
+    stated = affine_from_axes("LPS", np.array([4.0, 5.0, 6.0]) / mm)
+    stated[:3, 3] = np.array([10.0, -20.0, 30.0]) / mm
+    expected = np.diag([mm, mm, mm, 1.0]) @ stated
+    scan = read_scan(save(tmp_path / "a.nii", data, stated, xyzt_units=units))
+    assert np.allclose(scan.affine, expected, rtol=1e-5)
+    assert scan.spacing_mm == pytest.approx((4, 5, 6), rel=1e-5)
+    bare = save(tmp_path / "b.nii", data, stated, xyzt_units=units, sform_code=0, qform_code=0)
+    assert read_scan(bare, axes="LPS").spacing_mm == pytest.approx((4, 5, 6), rel=1e-5)
+
+
+def test_axes_and_without_side_exclude_each_other(tmp_path, data):
+    refused(save(tmp_path / "a.nii", data), "give one of them", axes="RAS", without_side=True)
+
+
+def test_what_names_no_file_is_refused_before_reading(tmp_path):
+    for path, words in (("", "'': no such file"), ("a\0b", r"a.0b: no such file"), ("x" * 300, "too long")):
+        for call in (read_scan, find_scan):
+            with pytest.raises(InputError, match=words) as caught:
+                call(path)
+            assert "\0" not in str(caught.value)
+    os.mkfifo(tmp_path / "pipe.nii")
+    refused(tmp_path / "pipe.nii", "neither a file nor a folder")
 
 
 def test_qform_alone_is_enough(tmp_path, data):

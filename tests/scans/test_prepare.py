@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -201,8 +202,58 @@ def test_thick_slices_small_fields_and_odd_sizes_are_flagged():
     slab = affine_of(SPACING, (52, 60, 17))
     assert "small_field_of_view" in codes(prepare(scan_of(head(slab, (52, 60, 17)), slab)))
     mouse = affine_of(SPACING, SHAPE)
-    mouse_scan = scan_of(head(mouse, SHAPE), np.diag([1.5, 1.5, 1.5, 1]))
-    assert "not_head_sized" in codes(prepare(mouse_scan))
+    small = scan_of(head(mouse, SHAPE), np.diag([2.0, 2.0, 2.0, 1]))
+    assert "not_head_sized" in codes(prepare(small))
+    with pytest.raises(InputError, match="too small for a head"):
+        prepare(scan_of(head(mouse, SHAPE), np.diag([1.5, 1.5, 1.5, 1])))
+
+
+CUBE = (64, 64, 64)
+
+
+def marked(place, value=1.0, rest=0.0):
+    data = np.full(CUBE, rest, np.float32)
+    data[place] = value
+    return data
+
+
+def boxed(data):
+    return np.pad(data[2:-2, 2:-2, 2:-2] + 1, 2)
+
+
+RNG = np.random.default_rng(0)
+NO_HEADS = {
+    "one voxel": marked((30, 30, 30)),
+    "one slice": marked(30),
+    "one slice across": marked((slice(None), slice(None), 30)),
+    "almost constant": marked((10, 10, 10), 101.0, 100.0),
+    "constant but for noise": 100 + 1e-3 * RNG.normal(size=CUBE),
+    "gaussian noise": RNG.normal(size=CUBE),
+    "magnitude of noise": np.abs(RNG.normal(size=CUBE)),
+    "two values at random": RNG.integers(0, 2, CUBE),
+    "noise in a box": boxed(RNG.uniform(size=CUBE)),
+    "ramp": np.broadcast_to(np.arange(64.0), CUBE),
+}
+
+
+@pytest.mark.parametrize("spacing", [(3.0, 3.0, 3.0), (2.0, 2.0, 6.0)])
+@pytest.mark.parametrize("name", NO_HEADS)
+def test_what_holds_no_head_is_refused_by_its_name(name, spacing):
+    scan = scan_of(NO_HEADS[name].astype(np.float32), np.diag([*spacing, 1.0]))
+    with pytest.raises(InputError, match=r"^some/file\.nii: .*give a scan of a head$") as caught:
+        prepare(replace(scan, given="some/file.nii"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("noise", [0, 20])
+@pytest.mark.parametrize("lost", [0, 20, 28])
+@pytest.mark.parametrize("thick", [4.0, 7.0])
+def test_a_head_in_part_in_thick_slices_and_in_noise_is_no_such_thing(noise, lost, thick):
+    shape = (52, 60, round(208 / thick))
+    affine = affine_of((4, 4, thick), shape)
+    data = head(affine, shape, noise=noise)[:, :, round(lost * 4 / thick) :]
+    for part in (data, data[:26], data[:, 30:]):
+        assert prepare(scan_of(np.ascontiguousarray(part), affine)).data.max() > -1
 
 
 def test_a_dark_shell_or_noisy_air_means_a_skull():

@@ -1,5 +1,6 @@
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -51,3 +52,13 @@ def test_the_echo_planar_series_is_refused():
 def test_a_subjects_folder_holds_several_scans():
     with pytest.raises(InputError, match="5 NIfTI files"):
         read_scan(IMAGES / "BraTS20_Training_163")
+
+
+def test_half_of_a_real_head_is_still_a_head():
+    for name in ("ms_mni_las_sform0.nii.gz", "ms_raw_lps_oblique_thick.nii.gz"):
+        scan = read_scan(Path(FOLDER, "odd", name))
+        for axis in range(3):
+            n = scan.data.shape[axis]
+            for part in (slice(n // 2), slice(n // 2, n)):
+                index = tuple(part if k == axis else slice(None) for k in range(3))
+                assert prepare(replace(scan, data=scan.data[index].copy())).data.max() > -1

@@ -20,7 +20,6 @@ FINDINGS_UNSTABLE = Flag(
     "findings_unstable",
     "A lesion was read in only one of the scan and its mirror image; trust neither reading, and no side is given.",
 )
-SIDE_UNKNOWN = Flag("side_not_in_header", "The header does not say which side is left.")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -13,10 +14,10 @@ import numpy as np
 
 from brain3d.reading.engine import Decoding, Engine, Features, Written
 from brain3d.reading.evidence import suspected_point
-from brain3d.reading.mirror_check import SIDE_UNKNOWN, Checked, check, choose, without_side
+from brain3d.reading.mirror_check import Checked, check, choose, without_side
 from brain3d.reports import Report, mirror_text, parse_findings
 from brain3d.scans import Flag, InputError, Scan, Volume, mirror, prepare, read_scan
-from brain3d.scans.types import UNKNOWN_AXES
+from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES
 
 Readable = str | os.PathLike[str] | Scan | Volume
 CUT_SHORT = Flag("cut_short", "The text reached the most tokens allowed and may lack its end.")
@@ -63,9 +64,9 @@ class Reader:
     ) -> Report:
         """The report of one scan: a path, or what `read_scan` or `volume` returned.
 
-        `axes` and `without_side` as for `read_scan`. With `mirror_check` the mirror image is read too, the text
-        is the one that the model finds likelier for the two images together, and its side is withheld where the
-        two readings disagree. Raises InputError for a scan that cannot be read.
+        `axes` and `without_side` as for `read_scan`, and for a path alone. With `mirror_check` the mirror image is
+        read too, the text is the one that the model finds likelier for the two images together, and its side is
+        withheld where the two readings disagree. Raises InputError for a scan that cannot be read.
         """
         return self.reports(
             [scan],
@@ -92,14 +93,23 @@ class Reader:
         do_sample: bool = False,
         temperature: float = 1.0,
     ) -> list[Report]:
-        """The reports of many scans, in their order, `batch_size` at once; each as `report` alone would give it."""
+        """The reports of many scans, in their order, `batch_size` at once; options as for `report`.
+
+        Preparing, encoding and scoring do each scan by itself, and sampling draws for each from the seed. Greedy
+        words are decoded for a batch at once, where the last bits of a logit depend on the batch: they are those
+        of `report` but for a tie within rounding. InputError, for the first scan that cannot be read, names it
+        as given, or by its place where it came without a name; then no report is returned.
+        """
         if batch_size < 1:
             raise InputError(f"batch_size {batch_size}: give at least 1")
         decoding = Decoding(max_new_tokens, do_sample, temperature, seed)
-        pending = iter(scans)
+        pending = iter(enumerate(scans, 1))
         reports: list[Report] = []
         while batch := list(islice(pending, batch_size)):
-            items = [self._item(scan, axes, without_side) for scan in batch]
+            items = []
+            for place, scan in batch:
+                with _placed(scan, place if len(scans) > 1 else None):
+                    items.append(self._item(scan, axes, without_side))
             reports.extend(self._read(items, decoding, mirror_check))
         return reports
 
@@ -124,6 +134,8 @@ class Reader:
         return suspected_point(evidence, self._engine.spec.spacing_mm), evidence
 
     def _item(self, given: Readable, axes: str | None, without_side: bool) -> _Item:
+        if isinstance(given, Volume | Scan) and (axes is not None or without_side):
+            raise InputError("axes and without_side are for a file that is still to be read; give them to read_scan")
         if isinstance(given, Volume):
             return _Item(_on_grid(given, self._engine), _describe_volume(given))
         scan = given if isinstance(given, Scan) else read_scan(given, axes=axes, without_side=without_side)
@@ -176,6 +188,18 @@ class Reader:
             model=self.identity(),
             generation={**self._engine.settings(), **decoding.to_dict(), "mirror_check": result},
         )
+
+
+@contextmanager
+def _placed(scan: Readable, place: int | None) -> Iterator[None]:
+    """Errors over a scan without a file's name say which of several it was."""
+    try:
+        yield
+    except InputError as error:
+        nameless = isinstance(scan, Volume) or (isinstance(scan, Scan) and not scan.given)
+        if place is None or not nameless:
+            raise
+        raise InputError(f"scan {place}: {error}") from error
 
 
 def _describe(scan: Scan) -> dict[str, Any]:

@@ -1,6 +1,8 @@
-"""What a reader must know about a scan: skull left in, parts cut off, thick slices, not a head's size."""
+"""What is no scan of a head; and what a reader must know: skull left in, parts cut off, thick slices, odd size."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage
@@ -14,7 +16,41 @@ DEEP_MM = (21.0, 36.0)
 RIM_TO_DEEP = 0.6
 CUT_AREA_MM2 = 5000.0
 HEAD_MM = ((60.0, 300.0), (100.0, 250.0), (85.0, 200.0))
+# Less than any head, also one of which thick slices or a small field of view show only the top.
+LEAST_ML = 100.0
+LEAST_MM = (40.0, 55.0, 55.0)
+LEAST_CORRELATION = 0.35
 _DIRECTIONS = ("superior-inferior", "anterior-posterior", "left-right")
+
+
+def unlike_a_head(coarse: np.ndarray, mask: np.ndarray, spacing_mm: float) -> str:
+    """Why a coarse canonical (D, H, W) image and its mask at `spacing_mm` can show no head, in words; or ""."""
+    if not mask.any():
+        return "the image holds nothing that stands out from its background"
+    spans = [extent(mask.sum(axis=tuple(k for k in range(3) if k != axis))) for axis in range(3)]
+    sizes = [(last - first + 1) * spacing_mm for first, last in spans]
+    millilitres = float(mask.sum()) * spacing_mm**3 / 1000.0
+    if millilitres < LEAST_ML or any(size < least for size, least in zip(sizes, LEAST_MM, strict=True)):
+        words = " x ".join(f"{size:.0f}" for size in sizes)
+        return f"what stands out from the background is too small for a head ({words} mm, {millilitres:.0f} mL)"
+    if _correlation(coarse, spans) < LEAST_CORRELATION:
+        return "the image is noise, neighbouring places have nothing in common"
+    return ""
+
+
+def _correlation(coarse: np.ndarray, spans: Sequence[tuple[int, int]]) -> float:
+    """The least, over the axes, of the correlation between places two steps apart, inside the mask's box.
+
+    Two steps, since resampling alone makes neighbours alike; two steps within the box, since its edge does too.
+    """
+    box = coarse[tuple(slice(first + 2, last - 1) for first, last in spans)].astype(np.float64)
+    found = []
+    for axis in range(3):
+        rows = np.moveaxis(box, axis, 0)
+        one, other = (rows[steps] - rows[steps].mean() for steps in (slice(2, None), slice(None, -2)))
+        scale = float(np.sqrt((one**2).sum() * (other**2).sum()))
+        found.append(float((one * other).sum()) / scale if scale else 1.0)
+    return min(found)
 
 
 def flags_of(

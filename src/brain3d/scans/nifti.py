@@ -7,6 +7,7 @@ import hashlib
 import os
 import secrets
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,8 +15,9 @@ import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
+from brain3d.scans.forms import forms_differ, header_forms, unit_of
 from brain3d.scans.orientation import affine_from_axes, axis_codes, check_axes
-from brain3d.scans.types import UNKNOWN_AXES, Flag, InputError, Scan
+from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES, Flag, InputError, Scan
 
 MIN_VOXELS = 16
 MIN_FIELD_MM = 60.0
@@ -35,7 +37,8 @@ class _Source:
     """A file on its way in: its path, and its name as the caller gave it, for messages."""
 
     def __init__(self, given: PathLike, path: Path) -> None:
-        self.name = " ".join(str(given).split("\n"))
+        self.name = " ".join(str(given).split("\n")).replace("\0", "\\0") or "''"
+        self.possible = bool(str(given)) and "\0" not in str(given)
         self.path = path
 
     def refuse(self, problem: str) -> InputError:
@@ -47,10 +50,13 @@ def read_scan(path: PathLike, *, axes: str | None = None, without_side: bool = F
 
     `axes`, such as "LPS", says where each stored index grows, for a header that does not. Where the header
     does and disagrees, the scan is refused: one of the two would exchange left and right.
-    `without_side` accepts a header without orientation, with `side_known` False and axes "unknown". Raises
+    `without_side` accepts a header without a usable orientation, or with two that disagree, with `side_known`
+    False and axes "unknown"; the stored order is then taken for RAS, or the sform for right. Not both. Raises
     InputError, one line.
     """
     source = _Source(path, Path(path))
+    if axes is not None and without_side:
+        raise source.refuse("--axes and --without-side contradict each other; give one of them")
     stated = None if axes is None else check_axes(axes)
     try:
         source.path = _one_file(source)
@@ -58,8 +64,8 @@ def read_scan(path: PathLike, *, axes: str | None = None, without_side: bool = F
             digest = hashlib.file_digest(raw, "sha256").hexdigest()
             header = _read_header(source, raw)
             shape = _check_shape(source, header)
-            affine, side_known = _orientation(source, header, shape, stated, without_side)
-            spacing = _check_spacing(source, affine, shape)
+            affine, side_known = _orientation(source, header, stated, without_side)
+            spacing = _check_spacing(source, header, affine, shape)
             data = _read_data(source, raw, header, shape)
     except FileNotFoundError:
         raise source.refuse("no such file; check the path") from None
@@ -71,15 +77,16 @@ def read_scan(path: PathLike, *, axes: str | None = None, without_side: bool = F
         raise source.refuse(f"cannot be read ({error.strerror or error}); check the file") from None
     data, flags = _check_values(source, data)
     if not side_known:
-        flags += (Flag("side_not_in_header", "The header does not say which side is left."),)
+        flags += (SIDE_UNKNOWN,)
     codes = axis_codes(affine) if side_known else UNKNOWN_AXES
-    return Scan(data, affine, codes, spacing, digest, side_known, flags)
+    return Scan(data, affine, codes, spacing, digest, side_known, flags, source.name)
 
 
 def find_scan(path: PathLike) -> Path:
     """The file that `read_scan` would read: the path itself, or the one scan in that folder.
 
-    A path that is not there is given back. InputError, one line, for a folder that holds none or several.
+    A path that is not there is given back. InputError, one line, for a folder that holds none or several, and
+    for a path that can be none.
     """
     source = _Source(path, Path(path))
     try:
@@ -89,7 +96,11 @@ def find_scan(path: PathLike) -> Path:
 
 
 def _one_file(source: _Source) -> Path:
+    if not source.possible:
+        raise source.refuse("no such file; check the path")
     if not source.path.is_dir():
+        if source.path.exists() and not source.path.is_file():
+            raise source.refuse("neither a file nor a folder; give a .nii or .nii.gz file")
         return source.path
     found = sorted(
         entry
@@ -123,9 +134,13 @@ def _read_header(source: _Source, raw: IO[bytes]) -> Any:
         raise source.refuse("not a NIfTI file; give a .nii or .nii.gz file")
     try:
         header = kind(block, check=False)
-        header.get_data_dtype()
     except (HeaderDataError, ValueError, KeyError) as error:
         raise source.refuse(f"a damaged NIfTI header ({_first_line(error)}); export it again") from None
+    try:
+        header.get_data_dtype()
+    except KeyError:
+        code = int(header["datatype"])
+        raise source.refuse(f"a damaged NIfTI header (there is no datatype {code}); export it again") from None
     return header
 
 
@@ -159,6 +174,9 @@ def _check_size(source: _Source, header: Any, shape: tuple[int, ...], words: str
     dtype = header.get_data_dtype()
     if dtype.fields is not None or dtype.kind not in "iuf":
         what = "colour" if dtype.fields is not None else str(dtype)
+        if dtype.kind == "V" and dtype.fields is None:
+            code = int(header["datatype"])
+            raise source.refuse(f"a damaged NIfTI header (datatype {code} holds no intensities); export it again")
         raise source.refuse(f"{what} values, not intensities; give the greyscale scan")
     voxels = shape[0] * shape[1] * shape[2]
     if voxels > MAX_VOXELS:
@@ -184,21 +202,11 @@ def _data_offset(source: _Source, header: Any) -> int:
     return int(offset)
 
 
-def _orientation(
-    source: _Source, header: Any, shape: tuple[int, ...], stated: str | None, without_side: bool
-) -> tuple[np.ndarray, bool]:
+def _orientation(source: _Source, header: Any, stated: str | None, without_side: bool) -> tuple[np.ndarray, bool]:
     """The affine, and whether it says which side is left."""
-    affines = _header_affines(source, header)
-    if len(affines) == 2 and _sides_differ(*affines):
-        matching = [affine for affine in affines if axis_codes(affine) == stated]
-        if len(matching) == 1:
-            return matching[0], True
-        if stated is None and without_side:
-            return affines[0], False
-        raise source.refuse(
-            f"the header's two orientations disagree (sform {axis_codes(affines[0])}, qform "
-            f"{axis_codes(affines[1])}); say which is right with --axes, or accept --without-side"
-        )
+    affines, problem = header_forms(header)
+    if len(affines) == 2 and forms_differ(*affines):
+        return _one_of_two(source, affines, stated, without_side)
     if affines:
         codes = axis_codes(affines[0])
         if stated not in (None, codes):
@@ -206,55 +214,43 @@ def _orientation(
                 f"stored as {codes} by its header, but --axes says {stated}; leave --axes out, or correct the header"
             )
         return affines[0], True
-    if stated is None and not without_side:
-        raise source.refuse(
-            "the header does not say which side is left; give the axes (--axes LPS) or accept a report "
-            "without a side (--without-side)"
-        )
-    zooms = [float(size) for size in header["pixdim"][1:4]]
+    zooms = [float(size) * unit_of(header)[1] for size in header["pixdim"][1:4]]
     if not all(size > 0 for size in zooms):
-        words = " x ".join(f"{size:.3g}" for size in zooms)
-        raise source.refuse(f"a voxel size of {words} mm cannot be right; correct the header")
+        raise source.refuse(_absurd(header, zooms))
+    if stated is None and not without_side:
+        what = f"the header's {problem}" if problem else "the header does not say which side is left"
+        raise source.refuse(f"{what}; give the axes (--axes LPS) or accept a report without a side (--without-side)")
     return affine_from_axes(stated or "RAS", zooms), stated is not None
 
 
-def _header_affines(source: _Source, header: Any) -> list[np.ndarray]:
-    """The affines that the header declares, sform first, each with a usable 3 x 3 part."""
-    affines = []
-    try:
-        for read in (header.get_sform, header.get_qform):
-            with np.errstate(all="ignore"):
-                affine, code = read(coded=True)
-            if code > 0:
-                affines.append(np.asarray(affine, dtype=np.float64))
-    except (HeaderDataError, ValueError) as error:
-        raise source.refuse(f"a damaged NIfTI header ({_first_line(error)}); export it again") from None
-    for affine in affines:
-        _check_affine(source, affine)
-    return affines
+def _one_of_two(
+    source: _Source, affines: list[np.ndarray], stated: str | None, without_side: bool
+) -> tuple[np.ndarray, bool]:
+    """The one of a header's two orientations that the caller states; without a side, the sform."""
+    matching = [affine for affine in affines if axis_codes(affine) == stated]
+    if len(matching) == 1:
+        return matching[0], True
+    if stated is None and without_side:
+        return affines[0], False
+    raise source.refuse(
+        f"the header's two orientations disagree (sform {axis_codes(affines[0])}, qform "
+        f"{axis_codes(affines[1])}); say which is right with --axes, or accept --without-side"
+    )
 
 
-def _check_affine(source: _Source, affine: np.ndarray) -> None:
-    if not np.isfinite(affine).all():
-        raise source.refuse("the header's affine holds NaN or infinity; export it again")
-    norms = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
-    if not norms.all() or abs(np.linalg.det(affine[:3, :3] / norms)) < 0.1:
-        raise source.refuse("the header's affine is singular, two axes coincide; export it again")
+def _absurd(header: Any, spacing: Sequence[float] | np.ndarray) -> str:
+    unit, mm = unit_of(header)
+    words = " x ".join(f"{size:.3g}" for size in spacing)
+    counted = "" if mm == 1 else f" (its header counts in {unit})"
+    return f"a voxel size of {words} mm{counted} cannot be right; correct the header"
 
 
-def _sides_differ(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether two affines disagree about which way is right, in the stored array."""
-    toward_right = [np.linalg.inv(affine[:3, :3])[:, 0] for affine in (first, second)]
-    unit = [direction / np.linalg.norm(direction) for direction in toward_right]
-    handed = [np.linalg.det(affine[:3, :3]) > 0 for affine in (first, second)]
-    return handed[0] != handed[1] or float(unit[0] @ unit[1]) < 0.5
-
-
-def _check_spacing(source: _Source, affine: np.ndarray, shape: tuple[int, ...]) -> tuple[float, float, float]:
+def _check_spacing(
+    source: _Source, header: Any, affine: np.ndarray, shape: tuple[int, ...]
+) -> tuple[float, float, float]:
     spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
-    words = " x ".join(f"{mm:.3g}" for mm in spacing)
     if not all(MIN_SPACING_MM <= mm <= MAX_SPACING_MM for mm in spacing):
-        raise source.refuse(f"a voxel size of {words} mm cannot be right; correct the header")
+        raise source.refuse(_absurd(header, spacing))
     field = spacing * np.array(shape)
     words = " x ".join(f"{mm:.0f}" for mm in field)
     if field.min() < MIN_FIELD_MM:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from brain3d.scans.checks import flags_of
+from brain3d.scans.checks import flags_of, unlike_a_head
 from brain3d.scans.foreground import (
     Background,
     background_of,
@@ -43,16 +43,18 @@ def normalise(data: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def prepare(scan: Scan, spec: VolumeSpec | None = None) -> Volume:
     """The volume of a scan: (1, D, H, W) in [-1, 1] along superior, anterior, right, centred on the brain.
 
-    Nothing depends on the stored order of the axes or on the affine's translation. Raises InputError where
-    the image holds nothing that stands out from its background.
+    Nothing depends on the stored order of the axes or on the affine's translation. Raises InputError, with the
+    file's name where the scan came from one, where the image holds nothing that could be a head.
     """
     spec = VolumeSpec() if spec is None else spec
     data, affine = to_canonical(scan.data, scan.affine)
     geometry = rounded_geometry(affine)
     background = background_of(data)
     coarse, mask = _coarse(data, geometry, background)
-    if not mask.any():
-        raise InputError("the image holds nothing that stands out from its background; give a scan of a head")
+    problem = unlike_a_head(coarse, mask, COARSE_MM)
+    if problem:
+        named = f"{scan.given}: " if scan.given else ""
+        raise InputError(f"{named}{problem}; give a scan of a head")
     coarse_centre = np.array(brain_centre(mask, (COARSE_MM,) * 3))
     # Rounded about the middle, so that a scan and its mirror image are treated alike to the last bit.
     offset_mm = np.round((coarse_centre - (np.array(mask.shape) - 1) / 2) * COARSE_MM, 2)

@@ -28,7 +28,7 @@ def render_planes(volume: Volume, point: Sequence[float] | None = None, title: s
     """Axial, coronal and sagittal planes through `point` (d, h, w; the grid's middle if None), side by side.
 
     Radiological convention: the patient's left is on the picture's right, anterior and superior are up, and
-    in the sagittal plane anterior is on the left. Where the scan's side is unknown, no L or R is drawn. Needs
+    in the sagittal plane anterior is on the left. Where the scan's side is unknown, no letters are drawn. Needs
     a volume of (1, D, H, W) in [-1, 1]; values outside are clipped. ValueError for a point outside it.
     """
     shape = volume.data.shape[1:]
@@ -73,14 +73,17 @@ def _tile(
     x = MARGIN_PX + width - (across + 0.5) * voxel_px
     y = MARGIN_PX + height - (down + 0.5) * voxel_px
     _crosshair(draw, x, y, (MARGIN_PX, MARGIN_PX, MARGIN_PX + width - 1, MARGIN_PX + height - 1))
-    left, right, top, bottom = letters
-    if volume.side_known or left not in "LR":
-        _text(draw, (MARGIN_PX // 2, tile.height // 2), left, 18, "mm")
-        _text(draw, (tile.width - MARGIN_PX // 2, tile.height // 2), right, 18, "mm")
-    _text(draw, (tile.width // 2, MARGIN_PX // 2), top, 18, "mm")
-    _text(draw, (tile.width // 2, tile.height - MARGIN_PX // 2), bottom, 18, "mm")
+    # Where the header does not say which side is left, front and back, top and bottom are assumed as well.
+    for letter, at in zip(letters if volume.side_known else (), _letter_places(tile), strict=False):
+        _text(draw, at, letter, 18, "mm")
     _text(draw, (MARGIN_PX, tile.height - MARGIN_PX // 2), name, 13, "lm")
     return tile
+
+
+def _letter_places(tile: Image.Image) -> tuple[tuple[int, int], ...]:
+    """Left, right, top, bottom."""
+    x, y, half = tile.width // 2, tile.height // 2, MARGIN_PX // 2
+    return (half, y), (tile.width - half, y), (x, half), (x, tile.height - half)
 
 
 def _crosshair(draw: ImageDraw.ImageDraw, x: float, y: float, box: tuple[int, int, int, int]) -> None:

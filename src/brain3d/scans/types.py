@@ -22,6 +22,13 @@ class Flag:
     message: str
 
 
+SIDE_UNKNOWN = Flag(
+    "side_not_in_header",
+    "The header does not say for sure how the scan lies: no side is given; front and back, top and bottom are "
+    "assumed (from the stored order, or from one of two orientations that disagree), and regions may be wrong.",
+)
+
+
 @dataclass(frozen=True)
 class Scan:
     """What was read from a file, in the file's own axis order.
@@ -29,7 +36,8 @@ class Scan:
     `data` is 3-D float32; `affine` (4, 4) takes voxel indices to millimetres towards right, anterior,
     superior; `axes` names the direction in which each index grows, e.g. "LPS", or is "unknown" where
     `side_known` is False; `sha256` is the hash of the file's bytes; `side_known` is False where the header
-    does not say which side is left and the caller accepted that.
+    does not say which side is left and the caller accepted that. `given` is the file's name as the caller gave
+    it, for error messages alone: it never reaches a report.
     """
 
     data: np.ndarray
@@ -39,6 +47,7 @@ class Scan:
     sha256: str
     side_known: bool = True
     flags: tuple[Flag, ...] = ()
+    given: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
