@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -160,3 +161,16 @@ def test_the_suspected_point_is_the_middle_of_the_evidence() -> None:
     evidence[15, 20, 3] = 0.99
     assert suspected_point(evidence, 4.0) == (6, 8, 16)
     assert suspected_point(evidence * 0.4, 4.0) is None
+
+
+def test_loading_from_python_prints_nothing_and_keeps_the_libraries_settings(tiny_folder: Path) -> None:
+    code = (
+        "import sys, brain3d\n"
+        "from transformers.utils import logging\n"
+        "before = logging.get_verbosity(), logging.is_progress_bar_enabled()\n"
+        f"brain3d.load({str(tiny_folder)!r}, device='cpu')\n"
+        "assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before\n"
+    )
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=kept)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

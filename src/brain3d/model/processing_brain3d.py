@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from brain3d.model.configuration_brain3d import PROMPT, Brain3DConfig
 from brain3d.scans.types import VolumeSpec
@@ -124,14 +124,14 @@ class Brain3DProcessor:
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Brain3DProcessor:
-        """Reads what `save_pretrained` wrote.
+        """Reads what `save_pretrained` wrote, from `tokenizer.json` and without a network.
 
         Raises:
             FileNotFoundError: the folder holds no `processor_config.json`.
         """
         settings = json.loads((Path(folder) / PROCESSOR_FILE).read_text(encoding="utf-8"))
         return cls(
-            AutoTokenizer.from_pretrained(folder),
+            PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True),
             VolumeSpec(tuple(settings["volume_shape"]), settings["spacing_mm"]),
             num_visual_tokens=settings["num_visual_tokens"],
             image_token_id=settings["image_token_id"],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -109,6 +110,22 @@ def patches_to_voxels(
     return np.asarray(ndimage.map_coordinates(patches, grid, order=1, mode="nearest"), dtype=np.float32)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No bars and no advice from transformers meanwhile; errors are raised, not logged."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
 class ModelEngine:
     """A Brain3D model with its processor on a device; float32."""
 
@@ -130,10 +147,11 @@ class ModelEngine:
         from brain3d.model import Brain3DForConditionalGeneration, Brain3DProcessor
 
         try:
-            model, info = Brain3DForConditionalGeneration.from_pretrained(
-                folder, output_loading_info=True, local_files_only=True
-            )
-            processor = Brain3DProcessor.from_pretrained(folder)
+            with _quiet():
+                model, info = Brain3DForConditionalGeneration.from_pretrained(
+                    folder, output_loading_info=True, local_files_only=True
+                )
+                processor = Brain3DProcessor.from_pretrained(folder)
         except Exception as error:  # each file's library raises what it likes; all of it means a damaged folder
             reason = (str(error).strip() or type(error).__name__).split("\n")[0].replace(str(folder), "the folder")
             raise InputError(f"{given}: cannot be loaded ({reason}); download or export it again") from error

@@ -108,18 +108,26 @@ def find_model(model: str | Path) -> Path:
     """The folder of a model given by name or by folder. InputError, one line, where there is none."""
     from brain3d.scans.types import InputError
 
-    given, folder = str(model), Path(model)
-    if given == EMBEDDED:
-        folder = WEIGHTS / EMBEDDED
-    elif not folder.exists() and given in GATED:
+    given = str(model)
+    try:
+        return _complete_folder(given, WEIGHTS / EMBEDDED if given == EMBEDDED else Path(model))
+    except OSError as error:
+        raise InputError(f"{given}: cannot be read ({error.strerror}); check the folder") from error
+
+
+def _complete_folder(given: str, folder: Path) -> Path:
+    from brain3d.scans.types import InputError
+
+    there = bool(given) and folder.exists()
+    if not there and given in GATED:
         raise InputError(
             f"{given}: {GATED[given]} is gated and not here; accept its terms at https://huggingface.co/{given}, "
             f"download it with `hf download {given} --local-dir FOLDER`, assemble a Brain3D model folder and "
             f"give that; this version reads assembled folders only, {EMBEDDED} needs nothing"
         )
-    elif not folder.exists():
-        raise InputError(f"{given}: no such model and no such folder; `brain3d models` lists the names")
-    elif not folder.is_dir():
+    if not there:
+        raise InputError(f"{given or repr(given)}: no such model and no such folder; `brain3d models` lists the names")
+    if not folder.is_dir():
         raise InputError(f"{given}: a file, not a model; give the folder that holds config.json and the weights")
     missing = missing_files(folder)
     if missing:
