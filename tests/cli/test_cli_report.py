@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +60,31 @@ def test_output_through_a_link_and_into_a_device(run: Run, empty: Path, tiny_fol
     assert not Path(os.devnull).is_file()
 
 
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="needs a system with /dev/stdout")
+@pytest.mark.parametrize("redirect", ["| cat", "> out.txt && cat out.txt"])
+def test_output_into_stdout(empty: Path, redirect: str) -> None:
+    code = (
+        "from brain3d.cli.common import OutputFile, write_together\n"
+        "write_together([(OutputFile('/dev/stdout', '--output'), b'text\\n')])"
+    )
+    command = f'(echo before; {sys.executable} -c "{code}"; echo after) {redirect}'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout == "before\ntext\nafter\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("name", [os.devnull, "pipe"])
+def test_what_is_no_regular_file_is_written_without_a_file_beside_it(empty: Path, name: str) -> None:
+    if name == "pipe":
+        os.mkfifo("pipe")
+    (empty / "link").symlink_to(name)
+    touched = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "touch", lambda *_args, **_options: touched.append(1))
+        OutputFile("link", "--output")
+    assert not touched
+
+
 def test_a_header_without_orientation(run: Run, empty: Path, tiny_folder: Path, sideless_file: Path) -> None:
     code, out, err = run("report", sideless_file, "--model", tiny_folder)
     assert (code, out) == (2, "")
@@ -76,7 +103,9 @@ def bad_inputs(folder: Path) -> dict[str, Path]:
     write_scan(folder / "constant.nii", np.ones((40, 40, 40)), np.diag([4.0, 4, 4, 1]))
     content = (folder / "constant.nii").read_bytes()
     (folder / "cut.nii").write_bytes(content[:5000])
-    names = ("words.txt", "empty", "constant.nii", "cut.nii", "none.nii")
+    write_scan(folder / "noise.nii", np.random.default_rng(0).normal(size=(40, 40, 40)), np.diag([4.0, 4, 4, 1]))
+    os.mkfifo(folder / "pipe.nii")
+    names = ("words.txt", "empty", "constant.nii", "noise.nii", "cut.nii", "pipe.nii", "none.nii", "x" * 300)
     return {name: folder / name for name in names}
 
 
@@ -86,7 +115,7 @@ def test_bad_inputs_leave_one_line_and_nothing_else(
     for path in bad_inputs(tmp_path_factory.mktemp("bad")).values():
         code, out, err = run("report", path, "--model", tiny_folder, "--output", "r.txt", "--preview", "p.png")
         assert (code, out) == (2, "")
-        assert err.startswith("brain3d: error: ")
+        assert err.startswith(f"brain3d: error: {path}: ")
         assert len(err.splitlines()) == 1
         assert not list(empty.iterdir())
 
@@ -99,12 +128,18 @@ def test_bad_inputs_leave_one_line_and_nothing_else(
         ("--preview", "look.jpg"),
         ("--preview", "missing/look.png"),
         ("--preview", "same.png", "--output", "same.png"),
+        ("--output", "x" * 300),
+        ("--output", ""),
+        ("--preview", "x" * 300 + ".png"),
+        ("--model", "x" * 300),
+        ("--model", ""),
         ("--model", "brain3d-maxi"),
         ("--model", "google/medgemma-1.5-4b-it"),
         ("--seed", "-1"),
         ("--seed", str(2**63)),
         ("--axes", "LLS"),
         ("--axes", "LPS"),
+        ("--axes", "RAS", "--without-side"),
         ("--sample",),
     ],
 )
@@ -169,6 +204,7 @@ def test_no_scan_at_all(run: Run, empty: Path) -> None:
     code, _, err = run("report")
     assert code == 2
     assert "--sample" in err
+    assert run("report", "") == (2, "", "brain3d: error: '': no such file; check the path\n")
 
 
 def test_debug_shows_where(run: Run, empty: Path) -> None:

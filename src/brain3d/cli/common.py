@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import secrets
 import sys
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 RAW = argparse.RawDescriptionHelpFormatter
+STDOUT = 1
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,28 +48,42 @@ def only_results_on_stdout() -> Iterator[None]:
 
 
 class OutputFile:
-    """A file to be written at the end of slow work. Whether it can be is found out at once: InputError if not."""
+    """A file to be written at the end of slow work. Whether it can be is found out at once: InputError if not.
+
+    A file is replaced as a whole; a device, a pipe and this process's own stdout are written to where they are.
+    """
 
     def __init__(self, path: str, option: str, suffix: str = "") -> None:
+        self.given, self._option = path, option
+        with self._refusing():
+            self._is_stdout = _is_stdout(path)
+            in_place = self._is_stdout or (Path(path).exists() and not Path(path).is_file())
+            self.path = Path(path).absolute() if in_place else Path(path).resolve()
+            self._check(suffix)
+            self._partial = self.path.with_name(f".{secrets.token_hex(8)}.part")
+            if not in_place:
+                self._partial.touch()
+                self._partial.unlink()
+
+    def _check(self, suffix: str) -> None:
         from brain3d.scans.types import InputError
 
-        self.given, self.path = path, Path(path).resolve()
+        named = f"{self._option} {self.given or repr(self.given)}"
         if suffix and self.path.suffix.lower() != suffix:
-            raise InputError(f"{option} {path}: give a name that ends in {suffix}")
+            raise InputError(f"{named}: give a name that ends in {suffix}")
         if self.path.is_dir():
-            raise InputError(f"{option} {path}: a folder; give a file")
+            raise InputError(f"{named}: a folder; give a file")
         if not self.path.parent.is_dir():
-            raise InputError(f"{option} {path}: its folder does not exist; make it first")
-        self._option = option
-        self._partial = self.path.with_name(f".{secrets.token_hex(8)}.part")
-        with self._refusing():
-            self._partial.touch()
-            self._partial.unlink()
+            raise InputError(f"{named}: its folder does not exist; make it first")
 
     def stage(self, content: bytes) -> None:
-        """Write the content beside its place; to a device or a pipe, which nothing replaces, at once."""
+        """Write the content beside its place; or there, where nothing is replaced."""
         with self._refusing():
-            if self.path.exists() and not self.path.is_file():
+            if self._is_stdout:
+                sys.stdout.flush()
+                with open(STDOUT, "wb", closefd=False) as file:
+                    file.write(content)
+            elif self.path.exists() and not self.path.is_file():
                 self.path.write_bytes(content)
             else:
                 self._partial.write_bytes(content)
@@ -87,8 +104,22 @@ class OutputFile:
 
         try:
             yield
+        except BrokenPipeError:  # whoever reads our output has enough of it; no fault of the name
+            raise
         except OSError as error:
             raise InputError(f"{self._option} {self.given}: cannot be written ({error.strerror})") from error
+
+
+def _is_stdout(path: str) -> bool:
+    """Whether a path such as /dev/stdout names what this process's stdout goes to."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(STDOUT))
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno == errno.EBADF:  # stdout is closed
+            return False
+        raise
 
 
 def write_together(contents: list[tuple[OutputFile, bytes]]) -> None:

@@ -27,7 +27,7 @@ EPILOG = """examples:
   brain3d report scan.nii.gz --preview look.png
   brain3d report scan.nii.gz --format json --output report.json
   brain3d report old.nii --axes LPS          the header does not say which side is left, but you know
-  brain3d report old.nii --without-side      nobody knows; the report names no side"""
+  brain3d report old.nii --without-side      nobody knows; no side is named, and regions may be wrong"""
 
 
 def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
@@ -41,7 +41,7 @@ def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
     add_model_arguments(parser)
     parser.add_argument("--seed", type=int, default=0, help="for decoding that draws lots; the default does not")
     parser.add_argument("--axes", metavar="LPS", help="where each stored index grows, if the header does not say")
-    parser.add_argument("--without-side", action="store_true", help="accept a header without orientation")
+    parser.add_argument("--without-side", action="store_true", help="accept a header without a usable orientation")
     parser.add_argument("--no-mirror-check", action="store_true", help="do not read the mirror image too")
     return parser
 
@@ -51,8 +51,8 @@ def run(args: argparse.Namespace) -> None:
     from brain3d.scans import find_scan, read_scan
 
     source = _source(args)
-    output = OutputFile(args.output, "--output") if args.output else None
-    preview = OutputFile(args.preview, "--preview", ".png") if args.preview else None
+    output = None if args.output is None else OutputFile(args.output, "--output")
+    preview = None if args.preview is None else OutputFile(args.preview, "--preview", ".png")
     refuse_clashes([file for file in (output, preview) if file], [find_scan(source)])
     with only_results_on_stdout():
         scan = read_scan(source, axes=args.axes, without_side=args.without_side)
@@ -68,13 +68,14 @@ def run(args: argparse.Namespace) -> None:
         sys.stdout.write(text)
 
 
-def _source(args: argparse.Namespace) -> Path:
+def _source(args: argparse.Namespace) -> str | Path:
     from brain3d.reading.models import sample_scan
     from brain3d.scans.types import InputError
 
-    if bool(args.scan) == args.sample:
+    if (args.scan is not None) == args.sample:
         raise InputError("give one of SCAN and --sample")
-    return sample_scan() if args.sample else Path(args.scan)
+    scan: str | None = args.scan
+    return sample_scan() if scan is None else scan
 
 
 def _picture(reader: Reader, scan: Scan) -> bytes:
