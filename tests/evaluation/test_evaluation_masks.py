@@ -43,7 +43,7 @@ class Reader:
 
     def reports(self, volumes: Sequence[Any], *, batch_size: int, mirror_check: bool) -> list[Report]:
         if self.broken:
-            raise RuntimeError("cannot")
+            raise InputError("cannot")
         return [Report(ILL, parse_findings(ILL), (), {}, [], MODEL, {}) for _ in volumes]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import brain3d.reading
+from brain3d.cli.main import main
 from brain3d.cohort import Study, read_manifest, write_manifest
 from brain3d.evaluation.predictions import PredictionFile, project
 from brain3d.evaluation.run import evaluate
@@ -42,6 +43,8 @@ def blind(scan: Scan) -> str:
 class StandIn:
     """A reader that answers by a rule. `broken` scans (by their brightest voxel) cannot be read."""
 
+    error: Exception = InputError("this one\ncannot be read")
+
     def __init__(self, words: Words, broken: float | None = None, flags: tuple[Flag, ...] = ()) -> None:
         self.words, self.broken, self.flags, self.calls = words, broken, flags, 0
 
@@ -57,7 +60,7 @@ class StandIn:
     def reports(self, scans: Sequence[Scan], *, batch_size: int, mirror_check: bool) -> list[Report]:
         self.calls += len(scans)
         if any(scan.data.max() == self.broken for scan in scans):
-            raise RuntimeError("this one\ncannot be read")
+            raise self.error
         texts = [self.words(scan) for scan in scans]
         return [Report(text, parse_findings(text), self.flags, {}, [], MODEL, {}) for text in texts]
 
@@ -196,6 +199,32 @@ def test_a_failed_case_is_wrong_and_named(
     assert found["side"]["value"] == pytest.approx(6 / 8)
     assert found["mirror_consistency"]["value"] == pytest.approx(10 / 12)
     assert "2 failed (counted as wrong)" in result["table"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), ValueError("a bug")])
+def test_a_bug_is_no_failed_case(
+    manifest: Path, tmp_path: Path, read_by: Callable[[StandIn], StandIn], error: Exception
+) -> None:
+    reader = read_by(StandIn(seeing, broken=11.0))
+    reader.error = error
+    with pytest.raises(type(error), match=str(error)):
+        evaluate(manifest, output=tmp_path / "out")
+    assert '"failure"' not in (tmp_path / "out" / "predictions.jsonl").read_text()
+
+
+def test_a_cohort_that_fails_as_a_whole_is_the_callers_fault(
+    manifest: Path,
+    tmp_path: Path,
+    read_by: Callable[[StandIn], StandIn],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    read_by(StandIn(seeing))
+    for path in tmp_path.glob("*.nii.gz"):
+        path.write_bytes(b"no image")
+    assert main(["evaluate", "--manifest", str(manifest)]) == 2
+    captured = capsys.readouterr()
+    assert f"brain3d: error: {manifest}: every case failed (the first, study-00: " in captured.err.splitlines()[-1]
+    assert "12 failed" in captured.out
 
 
 def test_an_interrupted_run_continues(manifest: Path, tmp_path: Path, read_by: Callable[[StandIn], StandIn]) -> None:

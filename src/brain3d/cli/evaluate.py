@@ -51,3 +51,9 @@ def run(args: argparse.Namespace) -> None:
             neighbours=Path(args.neighbours) if args.neighbours else None,
         )
     print(result["table"], end="")
+    failed = result["failed"]
+    if len(failed) == result["cases"]:
+        raise InputError(
+            f"{args.manifest}: every case failed (the first, {failed[0]['id']}: {failed[0]['reason']}); "
+            "mend the scans, nothing was scored"
+        )

@@ -22,8 +22,8 @@ from brain3d.scans import InputError, Scan, mirrored_scan, read_scan
 
 FEATURES = 128
 UNSTABLE = {SIDE_UNSTABLE.code, FINDINGS_UNSTABLE.code}
-# What a bad scan or a model that chokes on it can raise. Anything else is a bug and ends the run.
-CASE_ERRORS = (InputError, OSError, ValueError, RuntimeError)
+# What a bad scan can raise. Anything else, such as a lack of memory, is no property of the study and ends the run.
+CASE_ERRORS = (InputError, OSError)
 
 
 class ReportWriter(Protocol):

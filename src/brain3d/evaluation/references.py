@@ -46,7 +46,7 @@ def load_truth(path: Path) -> Truth:
     try:
         return Truth.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{path.name}: not a phantom's truth ({error})") from error
+        raise InputError(f"{path}: not a phantom's truth ({error})") from error
 
 
 def load_source(study: Study) -> Source:

@@ -72,7 +72,7 @@ def evaluate(
 
     studies = read_manifest(manifest)[:limit]
     if not studies:
-        raise InputError(f"{manifest.name}: no studies to evaluate")
+        raise InputError(f"{manifest}: no studies to evaluate")
     sources = [load_source(study) for study in studies]
     shelved = None if neighbours is None else _neighbour_studies(neighbours, studies)
     reader = load(model, device=device)
