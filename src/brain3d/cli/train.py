@@ -20,7 +20,9 @@ def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
     """Describe the command."""
     parser = commands.add_parser("train", help="run a recipe's stages", epilog=EPILOG, formatter_class=RAW)
     parser.add_argument("recipe", metavar="RECIPE", help="a YAML file, such as recipes/brain3d-mini.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="change a value of the recipe; before any option")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="change a value of the recipe; before any option"
+    )
     parser.add_argument("--stage", metavar="NAME", help="run only this stage")
     return parser
 
