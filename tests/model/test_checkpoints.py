@@ -7,7 +7,12 @@ from safetensors.torch import load_file
 
 from brain3d.model import LORA_TARGET_PATTERN, Brain3DForConditionalGeneration, Brain3DModel
 
-EVERYTHING = {"evidence_head": True, "feature_standardisation": True, "grid_reduce": "mean_max"}
+EVERYTHING = {
+    "evidence_head": True,
+    "feature_standardisation": True,
+    "grid_reduce": "mean_max",
+    "grid_context": True,
+}
 INPUTS = torch.tensor([[3] * 4 + [2, 5, 6]])
 
 

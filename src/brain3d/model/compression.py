@@ -18,14 +18,10 @@ class ContextPooling(nn.Module):
     nothing makes it show, and on which side a lesion lies must not be left to that.
     """
 
-    places: torch.Tensor
-
     def __init__(self, hidden_size: int, token_grid: tuple[int, int, int]) -> None:
         super().__init__()
         self.score = nn.Linear(hidden_size, 1)
-        axes = [torch.linspace(-1, 1, n) if n > 1 else torch.zeros(1) for n in token_grid]
-        places = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, 2)
-        self.register_buffer("places", places, persistent=False)
+        self.token_grid = token_grid
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """(B, N, h) -> (B, 2h + CONTEXT_MOMENTS): weighted mean, mean, and the moments of `moments`."""
@@ -34,13 +30,18 @@ class ContextPooling(nn.Module):
         mean = (weights[..., None].to(tokens.dtype) * tokens).sum(1)
         return torch.cat([mean, tokens.mean(1), self.moments(scores, weights).to(tokens.dtype)], dim=1)
 
+    def places(self, device: torch.device) -> torch.Tensor:
+        """(N, 3): where each token lies, from -1 to 1 along D, H, W. No buffer: an unsaved one is not restored."""
+        axes = [torch.linspace(-1, 1, n) if n > 1 else torch.zeros(1) for n in self.token_grid]
+        return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, 2).to(device)
+
     def moments(self, scores: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """Scores and weights (B, N) -> (B, CONTEXT_MOMENTS).
 
         The highest score; the logarithm of how many tokens matter; the share right of the middle less the share
         left of it; mean and standard deviation of the place along D, H and W, in half extents of the grid.
         """
-        places = self.places.float()
+        places = self.places(scores.device)
         amount = scores.sigmoid().square().sum(1, keepdim=True).log()
         lateral = weights @ places[:, 2:].sign()
         mean = weights @ places
