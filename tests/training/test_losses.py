@@ -9,7 +9,7 @@ import torch
 from brain3d.phantom.truth import Truth
 from brain3d.training.adaptation import case_scores
 from brain3d.training.alignment import contrastive_loss
-from brain3d.training.cells import CASE_FEATURES, CELL_FEATURES, case_features, draw_index, mirror_cells, split_case
+from brain3d.training.cells import CASE_FEATURES, CELL_FEATURES, case_features, mirror_cells, split_case
 from brain3d.training.dense import jitter_intensity, mirrored, patch_masks
 from brain3d.training.language import MOST_DOUBT, unsure
 from brain3d.training.loop import Schedule, learning_rate
@@ -161,14 +161,6 @@ def test_the_lower_half_of_the_columns_is_left() -> None:
     evidence = torch.zeros(1, 2, 2, 4)
     evidence[..., 0] = 1.0
     assert float(side_from_evidence(evidence)) == 1.0
-
-
-def test_odds_decide_how_often_a_phantom_is_drawn() -> None:
-    rng = np.random.default_rng(0)
-    odds = np.array([0.0, 0.75, 0.25])
-    index = np.concatenate([draw_index(rng, 3, 50, odds)[0] for _ in range(40)])
-    assert np.bincount(index, minlength=3)[0] == 0
-    assert np.mean(index == 1) == pytest.approx(0.75, abs=0.05)
 
 
 def test_the_rate_warms_up_and_ends_at_a_twentieth() -> None:

@@ -88,8 +88,6 @@ class AlignmentTask:
         self.module: Any = add_lora(model, stage) if "lora" in stage.trainable else model
         self.groups = set_trainable(self.module, stage.trainable)
         self.train, self.held_out = train, held_out
-        odds = np.array([stage.ill_odds if truth.visible else 1.0 for truth in train.truths])
-        self.odds = odds / odds.sum()
         self.features, self.held_out_features = features, held_out_features
         self.anchors = anchors
         self.cached = "patch_embedding" not in stage.trainable
@@ -117,7 +115,7 @@ class AlignmentTask:
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         self.module.train()
         rng = np.random.default_rng([self.seed, step])
-        index, flip = draw_index(rng, len(self.train), self.stage.batch, self.odds)
+        index, flip = draw_index(rng, len(self.train), self.stage.batch)
         reports = self._reports(self.train, index, flip, int(rng.integers(1 << 40)))
         compressed = self._compressed(self.train, self.features, index, flip)
         if self.stage.task == "grounding":

@@ -109,8 +109,6 @@ def describe_truth(bank: Bank, index: int, mirrored: bool, seed: int) -> str:
     return narrate(truth.mirrored() if mirrored else truth, random.Random(seed))
 
 
-def draw_index(
-    rng: np.random.Generator, count: int, size: int, odds: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """A batch: which phantoms, all alike or with probabilities `odds` (count,), and which of them mirrored."""
-    return rng.choice(count, size, replace=count < size, p=odds), rng.random(size) < 0.5
+def draw_index(rng: np.random.Generator, count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """A batch: which phantoms, and which of them mirrored."""
+    return rng.choice(count, size, replace=count < size), rng.random(size) < 0.5

@@ -72,7 +72,6 @@ class Stage:
     temperature: float = 0.07
     lora_rank: int = 16
     lora_alpha: int = 32
-    ill_odds: float = 1.0  # alignment: how much oftener a phantom is drawn in which there is something to see
     focus: float = 0.0  # volumes: how much more a small lesion weighs; see training/dense.py
 
 
@@ -219,11 +218,10 @@ def _check_stage(stage: Stage, path: Path) -> None:
         raise InputError(
             f"{path}: stage {stage.name!r} needs steps, batch, validate_every, lora_rank and lora_alpha of at least 1"
         )
-    positive = (stage.lr, stage.clip, stage.temperature, stage.ill_odds)
-    if min(positive) <= 0 or min(stage.warmup, stage.weight_decay, stage.focus) < 0:
+    if min(stage.lr, stage.clip, stage.temperature) <= 0 or min(stage.warmup, stage.weight_decay, stage.focus) < 0:
         raise InputError(
-            f"{path}: stage {stage.name!r} needs lr, clip, temperature and ill_odds above zero, "
-            "and no negative warmup, weight_decay or focus"
+            f"{path}: stage {stage.name!r} needs lr, clip and temperature above zero, and no negative warmup, "
+            "weight_decay or focus"
         )
     if stage.task == "grounding" and stage.batch < 2:
         raise InputError(f"{path}: stage {stage.name!r} has batch 1: a contrastive loss without negatives is zero")
