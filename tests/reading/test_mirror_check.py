@@ -99,20 +99,19 @@ def test_a_reader_that_always_says_left_says_nothing() -> None:
 
 
 @pytest.mark.parametrize("spot_x", [-35.0, 35.0])
-def test_a_lesion_in_only_one_of_the_two_is_flagged(spot_x: float) -> None:
+@pytest.mark.parametrize("liked", ["lesion in", HEALTHY])
+def test_a_lesion_in_only_one_of_the_two_is_reported_and_flagged_whatever_is_likelier(
+    spot_x: float, liked: str
+) -> None:
     def rule(left: bool) -> str:
         return lesion("left") if left else HEALTHY
 
-    report = read(rule, spot_x, lambda left, text: float("lesion in" in text))
+    report = read(rule, spot_x, lambda left, text: float(liked in text))
     assert [flag.code for flag in report.flags] == ["findings_unstable"]
     assert [(x.side, x.regions) for x in report.findings.lesions] == [("unknown", ("frontal",))]
     assert report.text.startswith(SIDE_WITHHELD)
     assert "left" not in report.text
     assert report.generation["mirror_check"]["result"] == "findings_differ"
-    report = read(rule, spot_x, lambda left, text: float(text == HEALTHY))
-    assert [flag.code for flag in report.flags] == ["findings_unstable"]
-    assert report.findings.normal
-    assert report.text == HEALTHY
 
 
 def with_edema(side: str, degree: str) -> str:
@@ -156,13 +155,13 @@ def test_readings_that_are_the_same_need_no_scores() -> None:
     assert read(seeing, weight=weight).text == lesion("left")
 
 
-@pytest.mark.parametrize("liked", [HEALTHY, lesion("left") + ".."])
+@pytest.mark.parametrize("liked", ["Mild", "Severe"])
 def test_only_a_text_that_is_reported_can_be_cut_short(liked: str) -> None:
     def rule(left: bool) -> str:
-        return lesion("left") + ".." if left else HEALTHY
+        return with_edema("left", "Severe") + ".." if left else with_edema("right", "Mild")
 
-    report = read(rule, weight=lambda left, text: float(text in (liked, mirror_text(liked))))
-    assert ("cut_short" in [flag.code for flag in report.flags]) == (liked != HEALTHY)
+    report = read(rule, weight=lambda left, text: float(liked in text))
+    assert ("cut_short" in [flag.code for flag in report.flags]) == (liked == "Severe")
 
 
 TEXTS = [HEALTHY, "Brain.", lesion("left"), lesion("right"), lesion("left", "temporal"), "On the LeFt side."]

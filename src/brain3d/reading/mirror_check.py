@@ -63,10 +63,17 @@ def choose(text: str, mirrored_text: str, score: Callable[[str, str], float]) ->
     in an order wins that does not ask which text is whose; only two pairs that are each other's exchange have
     no such order (the same text was read in both images, and the scores cannot tell it from its mirrored
     words): then the scan's own.
+
+    Where only one of the two states a lesion, that one is reported and nothing is scored: a long text is less
+    likely than a short one whatever it says, so that "no lesion" would always win, and a draft had better show
+    somebody a doubtful lesion, flagged, than hide it.
     """
     own, other = (text, mirror_text(text)), (mirror_text(mirrored_text), mirrored_text)
     if own == other:
         return "both"
+    seen, seen_mirrored = (bool(parse_findings(words).lesions) for words in (text, mirrored_text))
+    if seen != seen_mirrored:
+        return "scan" if seen else "mirror"
     first, second = score(*own), score(*other)
     if first == second:
         return "scan" if sorted(own) <= sorted(other) else "mirror"
