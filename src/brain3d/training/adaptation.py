@@ -15,7 +15,15 @@ from brain3d.model.configuration_brain3d import Brain3DConfig
 from brain3d.model.inflation import inflate
 from brain3d.phantom.truth import Truth
 from brain3d.training.bank import Bank
-from brain3d.training.cells import CELL_FEATURES, SIDES_SEEN, SKETCH_FEATURES, case_features, sketches, split_case
+from brain3d.training.cells import (
+    CELL_FEATURES,
+    SIDES_SEEN,
+    SKETCH_FEATURES,
+    case_features,
+    is_clear,
+    sketches,
+    split_case,
+)
 from brain3d.training.dense import CELLS, DenseHead, dense_loss, lesion_scores, patch_masks, pick
 from brain3d.training.tower import side_from_evidence
 
@@ -113,8 +121,7 @@ class VolumeTask:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Dice, the side from evidence and from boxes, and healthy against ill by the boxes' visible lesion;
-        over lesions of at least 1 mL and a contrast-to-noise of at least 1.5."""
+        """Dice; over clear lesions left against right by evidence and by boxes, and what tokens say of the case."""
         self.module.eval()
         count = min(len(self.held_out), 300)
         logits, boxes = [], []
@@ -133,8 +140,7 @@ class VolumeTask:
             "side": side_from_evidence(lesion.sigmoid().sum(-1)),
             "side_boxes": side_from_evidence(halves),
         }
-        clear = [(t.contrast_to_noise or 0) >= 1.5 and t.volume_ml >= 1 for t in truths]
-        sided = [i for i, t in enumerate(truths) if clear[i] and t.side in ("left", "right")]
+        sided = [i for i, t in enumerate(truths) if is_clear(t) and t.side in ("left", "right")]
         figures = {
             name: float(np.mean([(float(share[i]) > 0.5) == (truths[i].side == "left") for i in sided]))
             for name, share in shares.items()
@@ -147,7 +153,7 @@ def case_scores(logits: Tensor, truths: list[Truth]) -> dict[str, float]:
 
     Over lesions of at least 1 mL and a contrast-to-noise of at least 1.5, and healthy ones.
     """
-    clear = [i for i, t in enumerate(truths) if (t.contrast_to_noise or 0) >= 1.5 and t.volume_ml >= 1]
+    clear = [i for i, t in enumerate(truths) if is_clear(t)]
     said, meant = split_case(logits), split_case(case_features(truths))
     seen = said["visible"][:, 0] > 0
     side = said["side"].argmax(1)

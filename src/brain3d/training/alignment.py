@@ -202,7 +202,7 @@ def assemble(run: Run) -> Brain3DForConditionalGeneration:
     evidence: Any = model.model.evidence_head
     evidence.load_state_dict(suspected)
     context: Any = model.model.compression.context
-    if context is not None:
+    if context is not None:  # the evidence scores the tokens, also of a tower that was trained before it did
         context.score.load_state_dict(suspected)
     from brain3d.model.projector import initial_scale
 

@@ -61,6 +61,11 @@ def case_features(truths: list[Truth]) -> Tensor:
     return rows
 
 
+def is_clear(truth: Truth) -> bool:
+    """A lesion that validation asks for: at least 1 mL, a contrast-to-noise of at least 1.5."""
+    return truth.volume_ml >= 1 and (truth.contrast_to_noise or 0) >= 1.5
+
+
 def split_case(case: Tensor) -> dict[str, Tensor]:
     """(..., CASE_FEATURES) -> its parts by name."""
     return dict(zip(CASE_PARTS, case.split(list(CASE_PARTS.values()), dim=-1), strict=True))

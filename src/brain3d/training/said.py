@@ -8,6 +8,7 @@ import numpy as np
 
 from brain3d.phantom.truth import Truth
 from brain3d.reports import parse_findings
+from brain3d.training.cells import is_clear
 
 
 def said_scores(texts: list[str], truths: list[Truth], flip: np.ndarray) -> dict[str, float]:
@@ -18,7 +19,7 @@ def said_scores(texts: list[str], truths: list[Truth], flip: np.ndarray) -> dict
     said = [parse_findings(text) for text in texts]
     turned = [t.mirrored() if f else t for t, f in zip(truths, flip, strict=True)]
     pairs = list(zip(said, turned, strict=True))
-    ill = [(s, t) for s, t in pairs if t.volume_ml >= 1 and (t.contrast_to_noise or 0) >= 1.5]
+    ill = [(s, t) for s, t in pairs if is_clear(t)]
     named = [(set(s.lesions[0].regions) if s.lesions else set(), set(t.regions)) for s, t in ill]
     overlap = sum(len(a & b) for a, b in named)
     scores: dict[str, Any] = {
