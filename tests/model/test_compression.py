@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from brain3d.model.compression import build_compression
+from brain3d.model.compression import LEAST_AMOUNT, build_compression
 from brain3d.model.configuration_brain3d import CONTEXT_MOMENTS
 
 
@@ -82,6 +82,19 @@ def test_moments_are_those_of_the_tokens_that_matter(make_config):
     spread = float(torch.linspace(-1, 1, height).std(correction=0))
     expected = [30.0, float(torch.tensor(float(height)).log()), 1.0, -1.0, 0.0, 1.0, 0.001, spread, 0.001]
     torch.testing.assert_close(moments, torch.tensor(expected), atol=1e-4, rtol=1e-4)
+
+
+def test_amounts_are_summed_over_the_head(make_config):
+    config = make_config(grid_context=True, context_amounts=3)
+    context = build_compression(config).context
+    assert config.compressed_size == 3 * 16 + CONTEXT_MOMENTS + 2 * 3
+    scores, logits = torch.full((1, 48), -30.0), torch.full((1, 48, 3), -30.0)
+    logits[0, :10, 0] = 0.0  # half of ten patches, four of which matter
+    logits[0, 20:22, 1] = 30.0  # two whole ones that do not
+    scores[0, :4] = 30.0
+    gated, total = context.totals(scores, logits)[0].exp().sub(LEAST_AMOUNT).split(3)
+    torch.testing.assert_close(gated, torch.tensor([2.0, 0.0, 0.0]), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(total, torch.tensor([5.0, 2.0, 0.0]), atol=1e-4, rtol=1e-4)
 
 
 def test_sequence_is_adaptive_pooling_over_flattened_tokens(make_config):

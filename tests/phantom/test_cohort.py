@@ -116,7 +116,7 @@ def test_no_bit_that_tells_a_cohort_from_training_is_lost_in_the_generator() -> 
 def test_a_cohort_of_another_version_is_refused(cohort: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(cohort, tmp_path / "copy"))
     settings = json.loads((folder / "cohort.json").read_text())
-    assert settings["version"] == 3
+    assert settings["version"] == 4
     (folder / "cohort.json").write_text(json.dumps({**settings, "version": 1}))
     with pytest.raises(InputError, match="version"):
         write_cohort(folder, COUNT, seed=7, spacing_mm=COARSE, workers=1, healthy_share=0.25)

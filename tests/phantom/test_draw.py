@@ -9,7 +9,8 @@ import torch
 from brain3d.phantom.draw import HEAD_MM, TRAINING_GRID, Phantom, draw_phantom, head_grid
 from brain3d.phantom.geometry import Grid
 from brain3d.phantom.measure import count_foci, named_regions, signal_of
-from brain3d.phantom.volume import training_example
+from brain3d.phantom.volume import AMOUNTS, PATCH, training_example
+from brain3d.reports.findings import REGIONS
 from brain3d.scans import VolumeSpec, side_of
 
 
@@ -132,6 +133,42 @@ def test_foci_are_counted_in_the_mask() -> None:
     assert count_foci(whole, grid) == 2
     whole[0, 8, 0] = 1.0  # one voxel, 0.064 mL: too small to count
     assert count_foci(whole, grid) == 2
+
+
+def test_islands_off_a_large_lesion_are_no_lesions_of_their_own() -> None:
+    grid = Grid(shape=(30, 30, 30), spacing_mm=(4.0, 4.0, 4.0))
+    whole = torch.zeros(grid.shape)
+    whole[2:14, 2:14, 2:14] = 1.0  # 111 mL
+    whole[20:22, 20:22, 20:22] = 1.0  # 0.5 mL
+    assert count_foci(whole, grid) == 1
+    whole[20:26, 20:26, 20:26] = 1.0  # 14 mL
+    assert count_foci(whole, grid) == 2
+
+
+def test_amounts_add_up_to_what_the_truth_says(phantoms: list[Phantom]) -> None:
+    seen = 0
+    for phantom in phantoms:
+        truth = phantom.truth
+        roomy = VolumeSpec(shape=(48, 56, 52), spacing_mm=4.0)
+        example = training_example(phantom, roomy, np.random.default_rng(0))
+        totals = example.amounts.reshape(len(AMOUNTS), -1).sum(1) / 255 * PATCH**3 * phantom.grid.voxel_ml
+        ml = dict(zip(AMOUNTS, totals, strict=True))
+        whole = ml["left"] + ml["right"]
+        if truth.normal:
+            assert whole == sum(ml[name] for name in (*REGIONS, "bright", "dark", "necrosis")) == 0
+        if truth.volume_ml < 3:
+            continue
+        seen += 1
+        assert whole == pytest.approx(truth.volume_ml, rel=0.03)
+        assert ml["left"] / whole == pytest.approx(truth.left_share, abs=0.03)
+        assert ml["edema"] + ml["core"] + ml["necrosis"] == pytest.approx(whole, rel=0.03)
+        for name, share in truth.region_shares.items():
+            assert ml[name] / whole == pytest.approx(share, abs=0.03)
+        lost = max(
+            ml[f"lost_{side}"] / (ml[f"lost_{side}"] + ml[f"ventricle_{side}"] + 1e-6) for side in ("left", "right")
+        )
+        assert (lost >= 0.12) >= (truth.ventricular_compression in ("moderate", "severe"))
+    assert seen >= 8
 
 
 def test_named_regions_always_name_the_largest() -> None:

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from brain3d.phantom.truth import Truth
+from brain3d.phantom.volume import AMOUNTS
 from brain3d.training.adaptation import case_scores
 from brain3d.training.alignment import contrastive_loss
 from brain3d.training.cells import CASE_FEATURES, CELL_FEATURES, case_features, mirror_cells, split_case
-from brain3d.training.dense import jitter_intensity, mirrored, patch_masks
+from brain3d.training.dense import jitter_intensity, mirrored, patch_amounts, patch_masks
 from brain3d.training.language import MOST_DOUBT, unsure
-from brain3d.training.loop import Schedule, learning_rate
+from brain3d.training.loop import Schedule, learning_rate, reduced_precision
 from brain3d.training.said import said_scores
 from brain3d.training.tower import side_from_evidence, slabs_of
 
@@ -168,3 +169,27 @@ def test_the_rate_warms_up_and_ends_at_a_twentieth() -> None:
     assert learning_rate(schedule, 0) == pytest.approx(0.1)
     assert learning_rate(schedule, 9) == pytest.approx(1.0)
     assert learning_rate(schedule, 100) == pytest.approx(0.05)
+
+
+def test_mirrored_amounts_swap_sides_and_nothing_else() -> None:
+    amounts = np.random.default_rng(0).integers(0, 256, (2, len(AMOUNTS), 2, 3, 4)).astype(np.uint8)
+    shares = patch_amounts(amounts, np.array([False, True])).unflatten(1, (2, 3, 4)) * 255
+    straight, turned = torch.from_numpy(amounts.transpose(0, 2, 3, 4, 1).copy()).float()
+    torch.testing.assert_close(shares[0], straight)
+    for name in AMOUNTS:
+        swapped = {"left": "right", "right": "left"}
+        source = "_".join(swapped.get(word, word) for word in name.split("_"))
+        torch.testing.assert_close(
+            shares[1][..., AMOUNTS.index(name)], turned.flip(2)[..., AMOUNTS.index(source)], msg=name
+        )
+
+
+def test_reduced_precision_leaves_the_result_and_the_settings_as_they_are() -> None:
+    query = torch.randn(1, 2, 30, 16)
+    before = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
+    exact = torch.nn.functional.scaled_dot_product_attention(query, query, query)
+    with reduced_precision("cpu", enabled=True):
+        near = torch.nn.functional.scaled_dot_product_attention(query, query, query)
+    assert near.dtype == torch.bfloat16
+    torch.testing.assert_close(near.float(), exact, atol=0.05, rtol=0.05)
+    assert torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed() == before

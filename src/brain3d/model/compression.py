@@ -8,6 +8,9 @@ from torch import nn
 from brain3d.model.configuration_brain3d import Brain3DConfig
 
 
+LEAST_AMOUNT = 0.02  # patches: what is less counts as none
+
+
 class ContextPooling(nn.Module):
     """A summary of the whole head: the tokens that matter, all tokens, and where those that matter lie.
 
@@ -18,17 +21,33 @@ class ContextPooling(nn.Module):
     nothing makes it show, and on which side a lesion lies must not be left to that.
     """
 
-    def __init__(self, hidden_size: int, token_grid: tuple[int, int, int]) -> None:
+    def __init__(self, hidden_size: int, token_grid: tuple[int, int, int], amounts: int = 0) -> None:
         super().__init__()
         self.score = nn.Linear(hidden_size, 1)
+        self.amounts = nn.Linear(hidden_size, amounts) if amounts else None
+        if self.amounts is not None:
+            nn.init.constant_(self.amounts.bias, -5.0)  # most patches hold nothing
         self.token_grid = token_grid
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(B, N, h) -> (B, 2h + CONTEXT_MOMENTS): weighted mean, mean, and the moments of `moments`."""
+        """(B, N, h) -> (B, 2h + CONTEXT_MOMENTS + 2 * amounts): weighted mean, mean, `moments`, `totals`."""
         scores = self.score(tokens).float().squeeze(-1)
         weights = (2 * nn.functional.logsigmoid(scores)).softmax(dim=1)
         mean = (weights[..., None].to(tokens.dtype) * tokens).sum(1)
-        return torch.cat([mean, tokens.mean(1), self.moments(scores, weights).to(tokens.dtype)], dim=1)
+        parts = [mean, tokens.mean(1), self.moments(scores, weights).to(tokens.dtype)]
+        if self.amounts is not None:
+            parts.append(self.totals(scores, self.amounts(tokens).float()).to(tokens.dtype))
+        return torch.cat(parts, dim=1)
+
+    def totals(self, scores: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
+        """Scores (B, N) and logits of amounts (B, N, A) -> (B, 2A): how much of each there is in the whole head.
+
+        Every patch says which share of it each amount fills; a report's findings (which side, which regions, how much
+        edema) are thresholds on sums of these. Logarithms, in patches, once over the tokens that matter alone, where
+        the doubt of hundreds of others cannot add up, and once over all.
+        """
+        shares, weights = amounts.sigmoid(), scores.sigmoid().square()[..., None]
+        return torch.cat([(weights * shares).sum(1), shares.sum(1)], dim=1).add(LEAST_AMOUNT).log()
 
     def places(self, device: torch.device) -> torch.Tensor:
         """(N, 3): where each token lies, from -1 to 1 along D, H, W. No buffer: an unsaved one is not restored."""
@@ -148,7 +167,7 @@ def build_compression(config: Brain3DConfig) -> nn.Module:
     hidden, count = config.vision_config.hidden_size, config.num_visual_tokens
     assert count is not None
     if config.compression == "grid":
-        context = ContextPooling(hidden, config.token_grid) if config.grid_context else None
+        context = ContextPooling(hidden, config.token_grid, config.context_amounts) if config.grid_context else None
         return GridCompression(config.token_grid, config.grid_size, config.grid_reduce, context)
     if config.compression == "sequence":
         return SequenceCompression(count)

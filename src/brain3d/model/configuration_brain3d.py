@@ -31,10 +31,14 @@ class Brain3DConfig(PreTrainedConfig):
         compression: "grid" pools boxes that keep to one half of the brain; "sequence" pools runs of the
             flattened tokens (arXiv 2602.22098), which mixes left and right; "perceiver" attends with learned
             queries.
+        contralateral: each patch is also embedded with the patch at its mirror image's place, by a kernel that
+            starts at zero.
+        skip_empty: patches that hold nothing but background neither attend nor are attended to.
         grid_size: (gd, gh, gw) boxes for "grid"; gw must be even.
         grid_reduce: "mean", or "mean_max" to set each box's maximum beside its mean (twice the channels).
         grid_context: adds to every token of "grid" an attention-pooled summary of all, and where
             what matters lies (see `compression.ContextPooling`).
+        context_amounts: how many quantities are estimated in every patch and summed over the head, for the context.
         num_visual_tokens: K; follows from `grid_size` for "grid", 32 otherwise unless given.
         perceiver_layers, perceiver_heads: depth and heads of "perceiver".
         projector_hidden_size: width between the projector's two layers; the text width unless given.
@@ -59,10 +63,13 @@ class Brain3DConfig(PreTrainedConfig):
     depth_patch_size: int = 8
     depth_stride: int = 8
     inflation: str = "average"
+    contralateral: bool = False
+    skip_empty: bool = False
     compression: str = "grid"
     grid_size: tuple[int, int, int] = (4, 2, 4)
     grid_reduce: str = "mean"
     grid_context: bool = False
+    context_amounts: int = 0
     num_visual_tokens: int | None = None
     perceiver_layers: int = 2
     perceiver_heads: int = 8
@@ -115,7 +122,8 @@ class Brain3DConfig(PreTrainedConfig):
         if self.compression != "grid":
             return hidden
         boxes = 2 * hidden if self.grid_reduce == "mean_max" else hidden
-        return boxes + (2 * hidden + CONTEXT_MOMENTS if self.grid_context else 0)
+        context = 2 * hidden + CONTEXT_MOMENTS + 2 * self.context_amounts
+        return boxes + (context if self.grid_context else 0)
 
     def volume_spec(self) -> VolumeSpec:
         """The grid that volumes must be prepared on."""

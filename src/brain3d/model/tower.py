@@ -7,11 +7,16 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import initialization as init
+from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.siglip.modeling_siglip import SiglipEncoder, SiglipPreTrainedModel
 
 from brain3d.model.configuration_brain3d import Brain3DConfig
 from brain3d.model.positions import VolumePositions
+
+
+TOGETHER = 3  # volumes that are encoded together where empty patches are skipped
+NEARLY_EMPTY = -0.999  # outside the head a prepared volume is -1
 
 
 class VolumePatchEmbedding(nn.Module):
@@ -20,6 +25,9 @@ class VolumePatchEmbedding(nn.Module):
     `weight` (hidden, 1, kd, p, p) and `bias` (hidden,) are those of `nn.Conv3d` with kernel (kd, p, p) and
     stride (depth_stride, p, p). On one CPU core, encoding with small patches is then faster than the
     convolution; with large ones it costs about the same.
+
+    `contralateral`, where configured, is a second kernel of the same shape over the mirror image of the volume: what
+    lies at the same place in the other half of the head. It starts at zero.
     """
 
     def __init__(self, config: Brain3DConfig) -> None:
@@ -29,17 +37,28 @@ class VolumePatchEmbedding(nn.Module):
         self.depth_stride = config.depth_stride
         self.weight = nn.Parameter(torch.empty(hidden, 1, config.depth_patch_size, patch, patch))
         self.bias = nn.Parameter(torch.zeros(hidden))
+        self.contralateral = nn.Parameter(torch.zeros_like(self.weight)) if config.contralateral else None
         nn.init.normal_(self.weight, std=self.weight[0].numel() ** -0.5)
 
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
         """(B, 1, D, H, W) -> (B, D', H' * W', hidden); a remainder that fills no patch is left out."""
-        hidden, _, kernel_depth, patch, _ = self.weight.shape
+        embedded = nn.functional.linear(self.patches(volume), self.weight.flatten(1), self.bias)
+        if self.contralateral is None:
+            return embedded
+        return embedded + nn.functional.linear(self.patches(volume.flip(-1)), self.contralateral.flatten(1))
+
+    def patches(self, volume: torch.Tensor) -> torch.Tensor:
+        """(B, 1, D, H, W) -> (B, D', H' * W', kd * p * p): the voxels of every patch."""
+        _, _, kernel_depth, patch, _ = self.weight.shape
         planes, rows, columns = self.token_grid
         cropped = volume[:, 0, :, : rows * patch, : columns * patch]
         slabs = cropped.unfold(1, kernel_depth, self.depth_stride)
         split = slabs.reshape(-1, planes, rows, patch, columns, patch, kernel_depth)
-        patches = split.permute(0, 1, 2, 4, 6, 3, 5).reshape(-1, planes, rows * columns, self.weight[0].numel())
-        return nn.functional.linear(patches, self.weight.reshape(hidden, -1), self.bias)
+        return split.permute(0, 1, 2, 4, 6, 3, 5).reshape(-1, planes, rows * columns, self.weight[0].numel())
+
+    def occupied(self, volume: torch.Tensor) -> torch.Tensor:
+        """(B, 1, D, H, W) -> (B, N) bool: the patches that hold anything but background."""
+        return (self.patches(volume) > NEARLY_EMPTY).any(-1).flatten(1)
 
 
 class VolumeEmbeddings(nn.Module):
@@ -79,6 +98,7 @@ class Brain3DVisionTower(SiglipPreTrainedModel):
         self.embeddings = VolumeEmbeddings(config)
         self.encoder = SiglipEncoder(config.vision_config)
         self.post_layernorm = nn.LayerNorm(config.vision_config.hidden_size, eps=config.vision_config.layer_norm_eps)
+        self.empty = nn.Parameter(torch.zeros(config.vision_config.hidden_size)) if config.skip_empty else None
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -87,8 +107,34 @@ class Brain3DVisionTower(SiglipPreTrainedModel):
 
     def forward(self, pixel_values: torch.Tensor) -> BaseModelOutput:
         """Volumes (B, 1, D, H, W) in [-1, 1] -> `last_hidden_state` (B, N, hidden), in (d, h, w) order."""
-        encoded = self.encoder(inputs_embeds=self.embeddings(pixel_values))
-        return BaseModelOutput(last_hidden_state=self.post_layernorm(encoded.last_hidden_state))
+        states = self.embeddings(pixel_values)
+        if self.empty is None:
+            return BaseModelOutput(last_hidden_state=self._encode(states))
+        occupied = self.embeddings.patch_embedding.occupied(pixel_values)
+        return BaseModelOutput(last_hidden_state=self._encode_occupied(states, occupied, self.empty))
+
+    def _encode(self, states: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
+        mask = None if kept is None else create_bidirectional_mask(self.config, states, kept)
+        return self.post_layernorm(self.encoder(inputs_embeds=states, attention_mask=mask).last_hidden_state)
+
+    def _encode_occupied(self, states: torch.Tensor, occupied: torch.Tensor, empty: torch.Tensor) -> torch.Tensor:
+        """Only the patches that hold something attend and are attended to; every other gets the token `empty`.
+
+        Air around the head is half of a volume, and says nothing. A few volumes of like occupancy go through
+        together, padded and masked to the fullest: padding all to one length would cost more than it saves.
+        """
+        occupied = occupied | ~occupied.any(1, keepdim=True)  # attention needs something to attend to
+        ranked = occupied.sum(1).argsort()
+        encoded = [self._encode_packed(states[i], occupied[i], empty) for i in ranked.split(TOGETHER)]
+        return torch.cat(encoded)[ranked.argsort()]
+
+    def _encode_packed(self, states: torch.Tensor, occupied: torch.Tensor, empty: torch.Tensor) -> torch.Tensor:
+        order = occupied.int().argsort(dim=1, descending=True, stable=True)[:, : int(occupied.sum(1).max())]
+        kept = occupied.gather(1, order)
+        places = order[..., None].expand(-1, -1, states.shape[-1])
+        encoded = self._encode(states.gather(1, places), kept)
+        blank = empty.to(encoded.dtype)
+        return blank.expand_as(states).scatter(1, places, torch.where(kept[..., None], encoded, blank))
 
     @torch.no_grad()
     def _init_weights(self, module: Any) -> None:
@@ -96,6 +142,10 @@ class Brain3DVisionTower(SiglipPreTrainedModel):
         if isinstance(module, VolumePatchEmbedding):
             init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
             init.zeros_(module.bias)
+            if module.contralateral is not None:
+                init.zeros_(module.contralateral)
+        elif isinstance(module, Brain3DVisionTower) and module.empty is not None:
+            init.zeros_(module.empty)
         elif isinstance(module, VolumePositions):
             init.normal_(module.plane, std=module.plane.shape[-1] ** -0.5)
             init.zeros_(module.depth)

@@ -38,13 +38,13 @@ class CohortSettings:
     """What a cohort's phantoms follow from; `healthy_share` None leaves it to the generator.
 
     `version` 2: other seeds than 1, and a contrast-to-noise whose noise is that of all healthy brain tissue; 3: finer
-    borders of the regions, and lesions counted in the masks.
+    borders of the regions, and lesions counted in the masks; 4: islands off a ragged edge are no lesions.
     """
 
     seed: int
     spacing_mm: float
     healthy_share: float | None = None
-    version: int = 3
+    version: int = 4
 
 
 def grid_at(spacing_mm: float) -> Grid:

@@ -47,12 +47,14 @@ class Phantom:
     """A synthetic patient. All maps (D, H, W), growing superior, anterior, right.
 
     `image` in arbitrary units; `masks` soft (0..1); `midline_mm` the signed distance to the brain's midline,
-    negative on the patient's left, before mass effect; `brain` the brain mask; `truth` what the masks say.
+    negative on the patient's left, before mass effect; `ventricle_before` the ventricles' shares before it; `brain`
+    the brain mask; `truth` what the masks say.
     """
 
     image: Tensor
     masks: LesionMasks
     midline_mm: Tensor
+    ventricle_before: Tensor
     brain: Tensor
     tissue: Tissue
     grid: Grid
@@ -121,4 +123,4 @@ def draw_phantom(
     image = image * keep
     brain = (tissue.brain_distance < 0) & (keep > 0)
     truth = measure_truth(image, masks, tissue, before, resting[2], shift, brain, grid, skull)
-    return Phantom(image, masks, resting[2], brain, tissue, grid, truth)
+    return Phantom(image, masks, resting[2], before, brain, tissue, grid, truth)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch.nn.functional as F
 from scipy import ndimage
@@ -21,21 +23,22 @@ PERIVENTRICULAR_MM = 6.0
 VISIBLE_CONTRAST = 1.0
 VISIBLE_ML = 0.4
 FOCUS_ML = 0.4
+FOCUS_SHARE = 0.1  # of the largest: islands off a ragged edge are no lesions of their own
 CONTRAST_GRID_MM = 4.0
 _SMALL = {"insula", "deep grey matter", "corpus callosum", "brainstem"}
 
 
+def region_mask(name: str, tissue: Tissue) -> Tensor:
+    """Where a region lies, (D, H, W) bool; periventricular overlaps the rest, the others partition the brain."""
+    if name == "periventricular":
+        return (tissue.ventricle_distance < PERIVENTRICULAR_MM) & (tissue.brain_distance < 0)
+    return tissue.regions == REGIONS.index(name) + 1
+
+
 def region_shares(whole: Tensor, tissue: Tissue) -> dict[str, float]:
-    """Share of the lesion's volume in each region; periventricular overlaps the rest, the others partition it."""
+    """Share of the lesion's volume in each region."""
     total = float(whole.sum())
-    shares = {}
-    for index, name in enumerate(REGIONS):
-        if name == "periventricular":
-            near = (tissue.ventricle_distance < PERIVENTRICULAR_MM) & (tissue.brain_distance < 0)
-            shares[name] = float((whole * near).sum()) / total
-        else:
-            shares[name] = float((whole * (tissue.regions == index + 1)).sum()) / total
-    return shares
+    return {name: float((whole * region_mask(name, tissue)).sum()) / total for name in REGIONS}
 
 
 def named_regions(shares: dict[str, float]) -> tuple[str, ...]:
@@ -78,13 +81,8 @@ def contrast_and_signal(
     against the shell alone.
     """
     parts = [masks.edema, (masks.core - masks.necrosis).clamp(min=0), masks.necrosis]
-    image, whole, inside = _pool(image, grid), _pool(masks.whole, grid), _pool(brain.float(), grid)
-    solid = _pool((tissue.white + tissue.grey).clamp(0, 1), grid)
-    near = _dilate(whole > 0.2, 2)
-    healthy = (whole < 0.02) & (inside > 0.95) & (solid > 0.7)
-    shell = near & healthy if int((near & healthy).sum()) >= 8 else healthy
-    values, noise = image[shell], max(float(image[healthy].std()), 1e-4)
-    centre, spread = float(values.mean()), max(float(values.std()), 1e-4)
+    around = _surroundings(image, masks, tissue, brain, grid)
+    image, whole, centre, noise = around.image, around.whole, around.centre, around.noise
     total = float(whole.sum())
     ratios = []
     for part in parts:
@@ -92,11 +90,47 @@ def contrast_and_signal(
         if float(weight.sum()) >= 0.3 * total:
             weight = weight * (weight > 0.5 * float(weight.max()))
             ratios.append(abs(float((image * weight).sum() / weight.sum()) - centre) / noise)
-    score = (image - centre) / spread
-    inner = whole * (whole > 0.5 * float(whole.max()))
-    bright = float((inner * (score > 1)).sum() / inner.sum())
-    dark = float((inner * (score < -1)).sum() / inner.sum())
+    bright, dark = (float(part.sum() / around.inner.sum()) for part in _bright_and_dark(around))
     return max(ratios, default=0.0), signal_of(bright, dark)
+
+
+@dataclass(frozen=True)
+class _Surroundings:
+    """Image and lesion (D', H', W') on the contrast grid; mean and deviation of the healthy tissue near the lesion;
+    deviation of all healthy tissue."""
+
+    image: Tensor
+    whole: Tensor
+    centre: float
+    spread: float
+    noise: float
+
+    @property
+    def inner(self) -> Tensor:
+        return self.whole * (self.whole > 0.5 * float(self.whole.max()))
+
+
+def _surroundings(image: Tensor, masks: LesionMasks, tissue: Tissue, brain: Tensor, grid: Grid) -> _Surroundings:
+    image, whole, inside = _pool(image, grid), _pool(masks.whole, grid), _pool(brain.float(), grid)
+    solid = _pool((tissue.white + tissue.grey).clamp(0, 1), grid)
+    near = _dilate(whole > 0.2, 2)
+    healthy = (whole < 0.02) & (inside > 0.95) & (solid > 0.7)
+    shell = near & healthy if int((near & healthy).sum()) >= 8 else healthy
+    values, noise = image[shell], max(float(image[healthy].std()), 1e-4)
+    return _Surroundings(image, whole, float(values.mean()), max(float(values.std()), 1e-4), noise)
+
+
+def _bright_and_dark(around: _Surroundings) -> tuple[Tensor, Tensor]:
+    score = (around.image - around.centre) / around.spread
+    return around.inner * (score > 1), around.inner * (score < -1)
+
+
+def signal_masks(
+    image: Tensor, masks: LesionMasks, tissue: Tissue, brain: Tensor, grid: Grid
+) -> tuple[Tensor, Tensor]:
+    """The parts of the lesion that are brighter, and darker, than the healthy tissue around it: (D', H', W') on
+    the contrast grid, whose voxels are the phantom's own from CONTRAST_GRID_MM on. What the signal is judged by."""
+    return _bright_and_dark(_surroundings(image, masks, tissue, brain, grid))
 
 
 def signal_of(bright: float, dark: float) -> str:
@@ -109,10 +143,12 @@ def signal_of(bright: float, dark: float) -> str:
 
 
 def count_foci(whole: Tensor, grid: Grid) -> int:
-    """How many separate lesions there are to be seen: connected parts of at least FOCUS_ML, and at least one."""
+    """How many separate lesions there are to be seen, at least one: connected parts of at least FOCUS_ML
+    and of FOCUS_SHARE of the largest."""
     labels, _ = ndimage.label((whole > 0.5).cpu().numpy(), structure=np.ones((3, 3, 3)))
     sizes = np.bincount(labels.ravel())[1:] * grid.voxel_ml
-    return max(1, int((sizes >= FOCUS_ML).sum()))
+    floor = max(FOCUS_ML, FOCUS_SHARE * float(sizes.max(initial=0.0)))
+    return max(1, int((sizes >= floor).sum()))
 
 
 def _edema_degree(volume_ml: float) -> str:

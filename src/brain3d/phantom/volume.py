@@ -9,21 +9,29 @@ import torch
 import torch.nn.functional as F
 
 from brain3d.phantom.draw import Phantom
+from brain3d.phantom.measure import region_mask, signal_masks
 from brain3d.reports.findings import REGIONS
 from brain3d.scans import VolumeSpec, foreground_mask, normalise
 
 CELL = 2  # dense masks are kept on cells of 2 x 2 x 2 voxels
+PATCH = 4  # regions and amounts are kept by patches of 4 x 4 x 4 voxels
 MASKS = ("whole", "core", "necrosis", "ventricle")
+PAIRS = (("left", "right"), ("ventricle_left", "ventricle_right"), ("lost_left", "lost_right"))
+# What a report states follows from how much of each of these there is in the whole head: lesion by side of the
+# brain's own midline, by region, by part and by signal; ventricle, and ventricle pressed away, by side.
+AMOUNTS = ("left", "right", *REGIONS, "edema", "core", "necrosis", "bright", "dark", *PAIRS[1], *PAIRS[2])
 
 
 @dataclass(frozen=True)
 class Example:
     """`image` (D, H, W) float16 in [-1, 1]; `masks` (4, D/2, H/2, W/2) uint8, mean occupancy times 255, in the
-    order of MASKS; `regions` (D/4, H/4, W/4) uint8, 0 outside the brain, else 1 + index into REGIONS."""
+    order of MASKS; `regions` (D/4, H/4, W/4) uint8, 0 outside the brain, else 1 + index into REGIONS;
+    `amounts` (A, D/4, H/4, W/4) uint8, which share of a patch each of AMOUNTS fills, times 255."""
 
     image: np.ndarray
     masks: np.ndarray
     regions: np.ndarray
+    amounts: np.ndarray
 
 
 def _start(phantom: Phantom, head: torch.Tensor, shape: tuple[int, int, int], jitter: np.ndarray) -> list[int]:
@@ -61,9 +69,29 @@ def training_example(phantom: Phantom, spec: VolumeSpec, rng: np.random.Generato
     ]
     masks = F.avg_pool3d(torch.stack([part[window] for part in parts])[None], CELL)[0]
     labels = torch.where(phantom.brain, phantom.tissue.regions, torch.zeros_like(phantom.tissue.regions))[window]
-    regions = F.avg_pool3d(F.one_hot(labels, len(REGIONS) + 1).permute(3, 0, 1, 2).float()[None], 4)[0].argmax(0)
+    regions = F.avg_pool3d(F.one_hot(labels, len(REGIONS) + 1).permute(3, 0, 1, 2).float()[None], PATCH)[0].argmax(0)
     return Example(
         image=image,
-        masks=(masks * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy(),
+        masks=_bytes(masks),
         regions=regions.to(torch.uint8).cpu().numpy(),
+        amounts=_bytes(F.avg_pool3d(_amounts(phantom)[(slice(None), *window)][None], PATCH)[0]),
     )
+
+
+def _bytes(shares: torch.Tensor) -> np.ndarray:
+    return np.asarray((shares * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy())
+
+
+def _amounts(phantom: Phantom) -> torch.Tensor:
+    """The maps (A, D, H, W) of AMOUNTS over the whole phantom."""
+    masks, tissue, whole = phantom.masks, phantom.tissue, phantom.masks.whole
+    halves = torch.stack([phantom.midline_mm < 0, phantom.midline_mm >= 0])
+    regions = torch.stack([region_mask(name, tissue) for name in REGIONS])
+    parts = [masks.edema, (masks.core - masks.necrosis).clamp(min=0), masks.necrosis]
+    if not phantom.truth.normal:
+        parts += signal_masks(phantom.image, masks, tissue, phantom.brain, phantom.grid)
+    else:
+        parts += [torch.zeros_like(whole)] * 2
+    lost = (phantom.ventricle_before - tissue.ventricle).clamp(min=0)
+    by_half = [halves * tissue.ventricle, halves * lost]
+    return torch.cat([halves * whole, regions * whole, torch.stack(parts), *by_half])

@@ -24,9 +24,10 @@ from brain3d.training.cells import (
     sketches,
     split_case,
 )
-from brain3d.training.dense import CELLS, DenseHead, dense_loss, lesion_scores, patch_masks, pick
+from brain3d.training.dense import CELLS, DenseHead, dense_loss, lesion_scores, patch_amounts, patch_masks, pick
 from brain3d.training.tower import side_from_evidence
 
+AMOUNT_WEIGHT = 2.0
 CASE_WEIGHT = 4.0  # so that what a report says of the case weighs about as much as where the lesion lies
 
 
@@ -77,6 +78,7 @@ class VolumeTask:
             }
         )
         compress: Any = self.module["compression"]
+        self.amounts = compress.context.amounts if config.grid_context else None
         if config.grid_context:
             compress.context.score = self.module["evidence"]  # what matters is where a lesion is suspected
         self.compress = compress
@@ -102,14 +104,25 @@ class VolumeTask:
         evidence = F.binary_cross_entropy_with_logits(logits, target)
         if self.focus > 0:
             evidence = evidence + 0.3 * self._presence(logits, index)
+        measured = self._measured(tokens, index, flip)
         boxes, said = self.module["sketch"](self.compress(tokens)).float().tensor_split([CELL_FEATURES], dim=-1)
         place = F.smooth_l1_loss(boxes, cells, beta=0.1)
         findings = F.binary_cross_entropy_with_logits(said, case)
-        return dense + evidence + 8.0 * place + CASE_WEIGHT * findings, {
+        return dense + evidence + measured + 8.0 * place + CASE_WEIGHT * findings, {
             "cells": float(place.detach()),
             "case": float(findings.detach()),
             "dense": float(dense.detach()),
+            "amounts": float(measured.detach()),
         }
+
+    def _measured(self, tokens: Tensor, index: np.ndarray, flip: np.ndarray) -> Tensor:
+        """How well every patch says what share of it each amount fills: cross-entropy, summed over the amounts.
+        Unweighted, so that the sums over the head, which the context takes, are right on average."""
+        if self.amounts is None:
+            return torch.zeros(())
+        target = patch_amounts(self.train.amounts[index], flip)
+        each = F.binary_cross_entropy_with_logits(self.amounts(tokens).float(), target, reduction="none")
+        return AMOUNT_WEIGHT * each.mean((0, 1)).sum()
 
     def _presence(self, logits: Tensor, index: np.ndarray) -> Tensor:
         """Is there a lesion to be seen at all: the strongest evidence anywhere, against the truth."""

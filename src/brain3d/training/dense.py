@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from brain3d.phantom.volume import MASKS
+from brain3d.phantom.volume import AMOUNTS, MASKS, PAIRS
 from brain3d.reports.findings import REGIONS
 from brain3d.training.bank import Bank
 
@@ -64,6 +64,17 @@ def mirrored(images: np.ndarray, masks: np.ndarray, regions: np.ndarray, flip: n
         regions[flip][..., ::-1],
     )
     return images, masks, regions
+
+
+_TURNED = {**dict(PAIRS), **{right: left for left, right in PAIRS}}
+MIRRORED_AMOUNTS = [AMOUNTS.index(_TURNED.get(name, name)) for name in AMOUNTS]
+
+
+def patch_amounts(amounts: np.ndarray, flip: np.ndarray) -> Tensor:
+    """Amounts (B, A, D', H', W') uint8, mirrored where `flip` is true -> shares in 0..1 by patch: (B, N, A)."""
+    amounts = amounts.copy()
+    amounts[flip] = amounts[flip][:, MIRRORED_AMOUNTS, ..., ::-1]
+    return torch.from_numpy(amounts).flatten(2).transpose(1, 2).float() / 255
 
 
 def jitter_intensity(images: Tensor, rng: np.random.Generator) -> Tensor:

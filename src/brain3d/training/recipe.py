@@ -42,6 +42,8 @@ class Sizes:
     grid: tuple[int, int, int]
     grid_reduce: str
     grid_context: bool
+    contralateral: bool
+    skip_empty: bool
     text_hidden: int
     text_layers: int
     text_heads: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 from transformers import Gemma3TextConfig, PreTrainedTokenizerFast, SiglipVisionConfig
 
 from brain3d.model.configuration_brain3d import PROMPT, Brain3DConfig
+from brain3d.phantom.volume import AMOUNTS
 from brain3d.scans import InputError
 from brain3d.training.recipe import Sizes
 
@@ -57,6 +58,10 @@ def composite_config(sizes: Sizes, tokenizer: PreTrainedTokenizerFast) -> Brain3
         grid_size=sizes.grid,
         grid_reduce=sizes.grid_reduce,
         grid_context=sizes.grid_context,
+        context_amounts=len(AMOUNTS) if sizes.grid_context else 0,
+        contralateral=sizes.contralateral,
+        skip_empty=sizes.skip_empty,
+        projector_hidden_size=2 * sizes.text_hidden,
         feature_standardisation=True,
         evidence_head=True,
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
