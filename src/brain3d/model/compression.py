@@ -7,7 +7,6 @@ from torch import nn
 
 from brain3d.model.configuration_brain3d import Brain3DConfig
 
-
 LEAST_AMOUNT = 0.02  # patches: what is less counts as none
 
 

@@ -14,7 +14,6 @@ from transformers.models.siglip.modeling_siglip import SiglipEncoder, SiglipPreT
 from brain3d.model.configuration_brain3d import Brain3DConfig
 from brain3d.model.positions import VolumePositions
 
-
 TOGETHER = 3  # volumes that are encoded together where empty patches are skipped
 NEARLY_EMPTY = -0.999  # outside the head a prepared volume is -1
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,6 +27,7 @@ from brain3d.phantom.measure import measure_truth
 from brain3d.phantom.render import Tissue, compose_tissue, crop_field_of_view, render
 from brain3d.phantom.truth import Truth
 from brain3d.reports.findings import REGIONS
+from brain3d.scans import upright_rotation
 
 # Room for a large head with its scalp around the volume that the embedded model reads.
 HEAD_MM = (208.0, 232.0, 216.0)
@@ -70,6 +72,18 @@ def _plan(
     return plan_lesions(tissue, regions, midline, points, REGIONS, rng)
 
 
+def _turned(points: Tensor, affine: Tensor, error_deg: float, rng: torch.Generator) -> Tensor:
+    """Points (3, D, H, W) of a grid that lies along the axes of the straightened head, in millimetres as it was held.
+
+    In the template the midline is where the third coordinate is zero, so its normal in the head is the affine's row.
+    """
+    normal = affine[2, :3].double().numpy()
+    roll, yaw = np.degrees([np.arcsin(normal[0] / np.linalg.norm(normal)), np.arctan2(normal[1], normal[2])])
+    error = error_deg * torch.randn(2, generator=rng, dtype=torch.float64)
+    upright = upright_rotation(roll + float(error[0]), yaw + float(error[1]))
+    return torch.einsum("ji,j...->i...", torch.from_numpy(upright).to(points), points)
+
+
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """How many threads share a sum decides its last digits; a seed must give the same phantom for any number."""
@@ -88,12 +102,15 @@ def draw_phantom(
     grid: Grid = TRAINING_GRID,
     healthy: bool | None = None,
     skull: bool | None = None,
+    straightened: float | None = None,
     device: str | torch.device = "cpu",
 ) -> Phantom:
     """Draw the phantom of `seed` on `grid`. The same seed and grid give the same phantom,
-    whatever the number of threads.
+    whatever the number of threads; on another grid, or straightened, it is another patient.
 
     `healthy` and `skull` are drawn (two in five healthy, 15 % with the skull on) unless they are given.
+    `straightened` draws the head as it lies once a scan has been straightened about its mid-sagittal plane, found
+    with an error of so many degrees (standard deviation, of each of two angles); without it, as the patient lay.
     """
     rng = torch.Generator().manual_seed(seed)
     device = torch.device(device)
@@ -101,6 +118,8 @@ def draw_phantom(
     skull = chance(rng, SKULL_SHARE) if skull is None else skull
     anatomy, points = load_anatomy(), grid.points(device)
     affine = random_affine(rng)
+    if straightened is not None:
+        points = _turned(points, affine, straightened, torch.Generator().manual_seed(seed))
     warp = smooth_noise(grid, 55, rng, device, 3) * uniform(rng, 1.0, 5.0)
     warp = warp + smooth_noise(grid, 24, rng, device, 3) * uniform(rng, 0.0, 1.8)
     resting = apply_affine(affine, points + warp)

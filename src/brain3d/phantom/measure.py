@@ -125,9 +125,7 @@ def _bright_and_dark(around: _Surroundings) -> tuple[Tensor, Tensor]:
     return around.inner * (score > 1), around.inner * (score < -1)
 
 
-def signal_masks(
-    image: Tensor, masks: LesionMasks, tissue: Tissue, brain: Tensor, grid: Grid
-) -> tuple[Tensor, Tensor]:
+def signal_masks(image: Tensor, masks: LesionMasks, tissue: Tissue, brain: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     """The parts of the lesion that are brighter, and darker, than the healthy tissue around it: (D', H', W') on
     the contrast grid, whose voxels are the phantom's own from CONTRAST_GRID_MM on. What the signal is judged by."""
     return _bright_and_dark(_surroundings(image, masks, tissue, brain, grid))

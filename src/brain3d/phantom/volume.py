@@ -14,6 +14,7 @@ from brain3d.phantom.measure import region_mask, signal_masks
 from brain3d.reports.findings import REGIONS
 from brain3d.scans import VolumeSpec, foreground_mask, normalise
 
+JITTER_VOXELS = (0.6, 0.6, 0.3)  # how far the centre of a scan is found from a phantom's own; the midline is surest
 CELL = 2  # dense masks are kept on cells of 2 x 2 x 2 voxels
 PATCH = 4  # regions and amounts are kept by patches of 4 x 4 x 4 voxels
 MASKS = ("whole", "core", "necrosis", "ventricle")
@@ -73,7 +74,7 @@ def training_example(phantom: Phantom, spec: VolumeSpec, rng: np.random.Generato
         raise ValueError(f"phantom spacing {phantom.grid.spacing_mm} mm, model spacing {spec.spacing_mm} mm")
     data = as_resampled(phantom.image.cpu().numpy())
     mask = foreground_mask(data)
-    jitter = rng.normal(0, 0.6, 3)
+    jitter = rng.normal(0, JITTER_VOXELS)
     d, h, w = _start(phantom, torch.from_numpy(mask).to(phantom.brain.device), spec.shape, jitter)
     window = tuple(slice(s, s + n) for s, n in zip((d, h, w), spec.shape, strict=True))
     image = normalise(data, mask)[window].astype(np.float16)

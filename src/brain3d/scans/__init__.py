@@ -1,5 +1,6 @@
 """Reading scans, owning their orientation, and making the volume that the model sees."""
 
+from brain3d.scans.midplane import MidPlane, mid_plane, upright_rotation
 from brain3d.scans.nifti import find_scan, read_scan, write_scan
 from brain3d.scans.orientation import (
     Side,
@@ -18,6 +19,7 @@ from brain3d.scans.types import Flag, InputError, Scan, Volume, VolumeSpec
 __all__ = [
     "Flag",
     "InputError",
+    "MidPlane",
     "Scan",
     "Side",
     "Volume",
@@ -28,6 +30,7 @@ __all__ = [
     "check_axes",
     "find_scan",
     "foreground_mask",
+    "mid_plane",
     "mirror",
     "mirrored_scan",
     "normalise",
@@ -36,5 +39,6 @@ __all__ = [
     "render_planes",
     "side_of",
     "to_canonical",
+    "upright_rotation",
     "write_scan",
 ]

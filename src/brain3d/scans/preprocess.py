@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from brain3d.scans.foreground import (
     brain_centre,
     foreground_mask,
 )
+from brain3d.scans.midplane import MidPlane, mid_plane
 from brain3d.scans.orientation import to_canonical
 from brain3d.scans.resample import resample, rounded_geometry
 from brain3d.scans.types import InputError, Scan, Volume, VolumeSpec
@@ -20,6 +23,8 @@ from brain3d.scans.types import InputError, Scan, Volume, VolumeSpec
 __all__ = ["brain_centre", "foreground_mask", "normalise", "prepare"]
 
 COARSE_MM = 3.0
+HALF = 0.5 - 1e-6
+LEAST_LIKENESS = 0.5  # of a head and its mirror image: below it the plane is not to be trusted, and nothing is turned
 Z_LOW, Z_HIGH = -4.0, 10.0
 
 
@@ -55,19 +60,30 @@ def prepare(scan: Scan, spec: VolumeSpec | None = None) -> Volume:
     if problem:
         named = f"{scan.given}: " if scan.given else ""
         raise InputError(f"{named}{problem}; give a scan of a head")
-    coarse_centre = np.array(brain_centre(mask, (COARSE_MM,) * 3))
-    # Rounded about the middle, so that a scan and its mirror image are treated alike to the last bit.
-    offset_mm = np.round((coarse_centre - (np.array(mask.shape) - 1) / 2) * COARSE_MM, 2)
-    centre = (np.array(data.shape) - 1) / 2 + np.linalg.inv(geometry) @ offset_mm
-    values = resample(data, geometry, centre, spec.shape, spec.spacing_mm, background.level)
-    inside = _mask_on_grid(mask, offset_mm, spec)
+    plane = mid_plane(coarse, mask, COARSE_MM)
+    turn = plane.upright if plane.likeness >= LEAST_LIKENESS else np.eye(3)
+    offset_mm = _offset_of_centre(mask, plane, turn)
+    centre = (np.array(data.shape) - 1) / 2 + np.linalg.inv(geometry) @ turn.T @ offset_mm
+    values = resample(data, turn @ geometry, centre, spec.shape, spec.spacing_mm, background.level)
+    inside = _mask_on_grid(mask, turn, offset_mm, spec)
     return Volume(
         data=normalise(values, inside)[None],
-        affine=_grid_affine(affine, centre, spec),
-        steps=_steps(geometry, background, offset_mm, spec),
+        affine=_grid_affine(affine, centre, turn, spec),
+        steps=_steps(geometry, background, plane, offset_mm, spec),
         flags=scan.flags + flags_of(coarse, mask, COARSE_MM, background, float(_spacing(geometry).max())),
         side_known=scan.side_known,
     )
+
+
+def _offset_of_centre(mask: np.ndarray, plane: MidPlane, turn: np.ndarray) -> np.ndarray:
+    """From the middle of the image to the centre of the volume, in mm along the axes of the head held straight."""
+    room = [int(np.ceil(n)) + 2 for n in np.abs(turn) @ np.array(mask.shape)]
+    upright = _share(mask, turn, np.zeros(3), room, COARSE_MM) >= HALF
+    offset = (np.array(brain_centre(upright, (COARSE_MM,) * 3)) - (np.array(room) - 1) / 2) * COARSE_MM
+    if plane.likeness >= LEAST_LIKENESS:
+        offset[2] = plane.offset_mm
+    # Rounded about the middle, so that a scan and its mirror image are treated alike to the last bit.
+    return np.asarray(np.round(offset, 2))
 
 
 def _coarse(data: np.ndarray, geometry: np.ndarray, background: Background) -> tuple[np.ndarray, np.ndarray]:
@@ -79,16 +95,22 @@ def _coarse(data: np.ndarray, geometry: np.ndarray, background: Background) -> t
     return coarse, foreground_mask(coarse, background)
 
 
-def _mask_on_grid(mask: np.ndarray, offset_mm: np.ndarray, spec: VolumeSpec) -> np.ndarray:
-    centre = (np.array(mask.shape) - 1) / 2 + offset_mm / COARSE_MM
-    share = resample(mask.astype(np.float32), np.diag([COARSE_MM] * 3), centre.tolist(), spec.shape, spec.spacing_mm)
-    return share >= 0.5 - 1e-6
+def _share(
+    mask: np.ndarray, turn: np.ndarray, offset_mm: np.ndarray, shape: Sequence[int], spacing_mm: float
+) -> np.ndarray:
+    """How much of each voxel of a grid the coarse mask fills; the grid is turned, its middle at `offset_mm`."""
+    centre = (np.array(mask.shape) - 1) / 2 + turn.T @ offset_mm / COARSE_MM
+    return resample(mask.astype(np.float32), turn * COARSE_MM, centre.tolist(), shape, spacing_mm)
 
 
-def _grid_affine(affine: np.ndarray, centre: np.ndarray, spec: VolumeSpec) -> np.ndarray:
+def _mask_on_grid(mask: np.ndarray, turn: np.ndarray, offset_mm: np.ndarray, spec: VolumeSpec) -> np.ndarray:
+    return _share(mask, turn, offset_mm, spec.shape, spec.spacing_mm) >= HALF
+
+
+def _grid_affine(affine: np.ndarray, centre: np.ndarray, turn: np.ndarray, spec: VolumeSpec) -> np.ndarray:
     grid = np.zeros((4, 4))
     grid[3, 3] = 1.0
-    grid[[2, 1, 0], [0, 1, 2]] = spec.spacing_mm
+    grid[:3, :3] = turn.T[::-1] * spec.spacing_mm
     world = affine[:3, :3] @ centre + affine[:3, 3]
     grid[:3, 3] = world - grid[:3, :3] @ ((np.array(spec.shape) - 1) / 2)
     return grid
@@ -99,12 +121,13 @@ def _spacing(geometry: np.ndarray) -> np.ndarray:
 
 
 def _steps(
-    geometry: np.ndarray, background: Background, offset_mm: np.ndarray, spec: VolumeSpec
+    geometry: np.ndarray, background: Background, plane: MidPlane, offset_mm: np.ndarray, spec: VolumeSpec
 ) -> tuple[dict[str, Any], ...]:
     spacing = [round(float(mm), 4) for mm in _spacing(geometry)]
     return (
         {"name": "to_canonical", "order": "SAR", "spacing_mm": spacing},
         {"name": "foreground_mask", "at_mm": COARSE_MM, "background": round(background.level, 6)},
+        {"name": "mid_plane", **asdict(plane), "straightened": plane.likeness >= LEAST_LIKENESS},
         {"name": "brain_centre", "from_field_centre_mm": [float(mm) for mm in offset_mm]},
         {"name": "resample", "shape": list(spec.shape), "spacing_mm": spec.spacing_mm, "kernel": "triangle"},
         {"name": "normalise", "by": "median and MAD of the foreground", "clip": [Z_LOW, Z_HIGH]},

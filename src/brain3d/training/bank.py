@@ -39,6 +39,10 @@ class Bank:
         return Bank(self.images[rows], self.masks[rows], self.regions[rows], self.amounts[rows], self.truths[rows])
 
 
+# How far off the mid-sagittal plane of a phantom is found (benchmarks/midline.py), per angle.
+PLANE_ERROR_DEG = 1.5
+
+
 def _draw_shard(folder: str, shard: int, first_seed: int, count: int, spec: VolumeSpec) -> int:
     import torch
 
@@ -48,7 +52,7 @@ def _draw_shard(folder: str, shard: int, first_seed: int, count: int, spec: Volu
     torch.set_num_threads(1)
     examples, truths, grid = [], [], head_grid(spec.spacing_mm)
     for seed in range(first_seed, first_seed + count):
-        phantom = draw_phantom(seed, grid=grid)
+        phantom = draw_phantom(seed, grid=grid, straightened=PLANE_ERROR_DEG)
         examples.append(training_example(phantom, spec, np.random.default_rng(seed)))
         truths.append(phantom.truth.to_dict())
     target = Path(folder) / f"shard-{shard:05d}.npz"
