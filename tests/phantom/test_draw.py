@@ -145,6 +145,25 @@ def test_islands_off_a_large_lesion_are_no_lesions_of_their_own() -> None:
     assert count_foci(whole, grid) == 2
 
 
+def tilt_of(phantom: Phantom) -> float:
+    """Degrees between the phantom's midline and the plane between left and right of its grid."""
+    distance = phantom.midline_mm.numpy()
+    near = np.argwhere((np.abs(distance) < 6) & phantom.brain.numpy())
+    design = np.column_stack([near * 4.0, np.ones(len(near))])
+    gradient = np.linalg.lstsq(design, distance[tuple(near.T)], rcond=None)[0][:3]
+    return float(np.degrees(np.arccos(gradient[2] / np.linalg.norm(gradient))))
+
+
+def test_straightened_phantoms_lie_as_straightened_scans_do() -> None:
+    seeds = (101, 102, 103, 107)
+    lying = [tilt_of(draw_phantom(seed)) for seed in seeds]
+    straight = [tilt_of(draw_phantom(seed, straightened=0.0)) for seed in seeds]
+    assert min(lying) > 4.5
+    assert max(straight) < 3.0  # what remains is the bend of the midline itself
+    assert max(tilt_of(draw_phantom(seed, straightened=6.0)) for seed in seeds) > 4.0
+    assert torch.equal(draw_phantom(101, straightened=1.5).image, draw_phantom(101, straightened=1.5).image)
+
+
 def test_amounts_add_up_to_what_the_truth_says(phantoms: list[Phantom]) -> None:
     seen = 0
     for phantom in phantoms:
