@@ -1,4 +1,4 @@
-"""The mid-sagittal plane: found in tilted heads, past lesions, alike for mirror images, and stated with its likeness."""
+"""The mid-sagittal plane: found in tilted heads, past lesions, alike for mirror images, with its likeness."""
 
 from __future__ import annotations
 
@@ -102,5 +102,3 @@ def test_a_head_unlike_its_mirror_image_is_not_turned():
 def test_an_empty_mask_has_no_plane():
     with pytest.raises(ValueError, match="empty"):
         mid_plane(np.zeros((4, 4, 4)), np.zeros((4, 4, 4), dtype=bool), STEP)
-
-

@@ -20,7 +20,7 @@ from nibabel.wrapstruct import WrapStructError
 
 from brain3d.phantom.anatomy import CHANNELS, Anatomy, load_anatomy
 from brain3d.reports.findings import REGIONS
-from brain3d.scans import InputError, Scan, Volume, side_of
+from brain3d.scans import InputError, Scan, Volume, side_of, to_volume
 from brain3d.scans.foreground import extent
 from brain3d.scans.nifti import MAX_VOXELS
 
@@ -95,9 +95,7 @@ def _unreadable(name: str, error: Exception) -> InputError:
 
 def mask_points(mask: np.ndarray, scan: Scan, volume: Volume) -> np.ndarray:
     """The voxels of a mask on the scan's grid as fractional (d, h, w) indices of the volume: (n, 3)."""
-    world = np.argwhere(mask) @ scan.affine[:3, :3].T + scan.affine[:3, 3]
-    inverse = np.linalg.inv(volume.affine)
-    return np.asarray(world @ inverse[:3, :3].T + inverse[:3, 3])
+    return to_volume(np.argwhere(mask), scan, volume)
 
 
 def _extents(inside: np.ndarray) -> Box:

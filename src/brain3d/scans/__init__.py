@@ -15,6 +15,7 @@ from brain3d.scans.orientation import (
 from brain3d.scans.preprocess import brain_centre, foreground_mask, normalise, prepare
 from brain3d.scans.preview import render_planes
 from brain3d.scans.types import Flag, InputError, Scan, Volume, VolumeSpec
+from brain3d.scans.undoing import map_to_scan, to_scan, to_volume
 
 __all__ = [
     "Flag",
@@ -30,6 +31,7 @@ __all__ = [
     "check_axes",
     "find_scan",
     "foreground_mask",
+    "map_to_scan",
     "mid_plane",
     "mirror",
     "mirrored_scan",
@@ -39,6 +41,8 @@ __all__ = [
     "render_planes",
     "side_of",
     "to_canonical",
+    "to_scan",
+    "to_volume",
     "upright_rotation",
     "write_scan",
 ]
