@@ -1,6 +1,7 @@
 """Reading scans, owning their orientation, and making the volume that the model sees."""
 
-from brain3d.scans.nifti import find_scan, read_scan, write_scan
+from brain3d.scans.inspection import Inspection, inspect_scan
+from brain3d.scans.nifti import find_scan, read_scan, read_stored, write_scan
 from brain3d.scans.orientation import (
     Side,
     affine_from_axes,
@@ -13,13 +14,15 @@ from brain3d.scans.orientation import (
 )
 from brain3d.scans.preprocess import brain_centre, foreground_mask, normalise, prepare
 from brain3d.scans.preview import render_planes
-from brain3d.scans.types import Flag, InputError, Scan, Volume, VolumeSpec
+from brain3d.scans.types import Flag, InputError, Scan, Stored, Volume, VolumeSpec
 
 __all__ = [
     "Flag",
     "InputError",
+    "Inspection",
     "Scan",
     "Side",
+    "Stored",
     "Volume",
     "VolumeSpec",
     "affine_from_axes",
@@ -28,11 +31,13 @@ __all__ = [
     "check_axes",
     "find_scan",
     "foreground_mask",
+    "inspect_scan",
     "mirror",
     "mirrored_scan",
     "normalise",
     "prepare",
     "read_scan",
+    "read_stored",
     "render_planes",
     "side_of",
     "to_canonical",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,13 +40,38 @@ def normalise(data: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return result
 
 
+class Head(NamedTuple):
+    """A scan in canonical order (D, H, W) and what was found in it.
+
+    `geometry` is `rounded_geometry`'s; `coarse` and `mask` the field of view and its foreground at `COARSE_MM`;
+    `offset_mm` goes from the field's middle to the brain's centre, towards superior, anterior, right.
+    """
+
+    data: np.ndarray
+    affine: np.ndarray
+    geometry: np.ndarray
+    background: Background
+    coarse: np.ndarray
+    mask: np.ndarray
+    offset_mm: np.ndarray
+
+    @property
+    def centre(self) -> np.ndarray:
+        """The brain's centre as a fractional (d, h, w) index of `data`."""
+        return (np.array(self.data.shape) - 1) / 2 + np.linalg.inv(self.geometry) @ self.offset_mm
+
+
 def prepare(scan: Scan, spec: VolumeSpec | None = None) -> Volume:
     """The volume of a scan: (1, D, H, W) in [-1, 1] along superior, anterior, right, centred on the brain.
 
     Nothing depends on the stored order of the axes or on the affine's translation. Raises InputError, with the
     file's name where the scan came from one, where the image holds nothing that could be a head.
     """
-    spec = VolumeSpec() if spec is None else spec
+    return volume_of(scan, find_head(scan), VolumeSpec() if spec is None else spec)
+
+
+def find_head(scan: Scan) -> Head:
+    """Where the head and the brain's centre are; raises as `prepare` does."""
     data, affine = to_canonical(scan.data, scan.affine)
     geometry = rounded_geometry(affine)
     background = background_of(data)
@@ -58,14 +83,20 @@ def prepare(scan: Scan, spec: VolumeSpec | None = None) -> Volume:
     coarse_centre = np.array(brain_centre(mask, (COARSE_MM,) * 3))
     # Rounded about the middle, so that a scan and its mirror image are treated alike to the last bit.
     offset_mm = np.round((coarse_centre - (np.array(mask.shape) - 1) / 2) * COARSE_MM, 2)
-    centre = (np.array(data.shape) - 1) / 2 + np.linalg.inv(geometry) @ offset_mm
-    values = resample(data, geometry, centre, spec.shape, spec.spacing_mm, background.level)
-    inside = _mask_on_grid(mask, offset_mm, spec)
+    return Head(data, affine, geometry, background, coarse, mask, offset_mm)
+
+
+def volume_of(scan: Scan, head: Head, spec: VolumeSpec) -> Volume:
+    """The volume of a scan in which the head was found."""
+    geometry, background, offset_mm = head.geometry, head.background, head.offset_mm
+    values = resample(head.data, geometry, head.centre, spec.shape, spec.spacing_mm, background.level)
+    inside = _mask_on_grid(head.mask, offset_mm, spec)
+    voxel_mm = float(_spacing(geometry).max())
     return Volume(
         data=normalise(values, inside)[None],
-        affine=_grid_affine(affine, centre, spec),
+        affine=_grid_affine(head.affine, head.centre, spec),
         steps=_steps(geometry, background, offset_mm, spec),
-        flags=scan.flags + flags_of(coarse, mask, COARSE_MM, background, float(_spacing(geometry).max())),
+        flags=scan.flags + flags_of(head.coarse, head.mask, COARSE_MM, background, voxel_mm),
         side_known=scan.side_known,
     )
 
