@@ -58,13 +58,17 @@ def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
     return parser
 
 
-def run(args: argparse.Namespace) -> int | None:
+def run(args: argparse.Namespace) -> int:
     """Read one scan or many; the exit code."""
     if args.sample or not args.scan:
-        return _run_one(args, _sample(args))
+        _run_one(args, _sample(args))
+        return 0
     from brain3d.cli.report_many import asks_for_many, run_many
 
-    return run_many(args) if asks_for_many(args.scan, args.output) else _run_one(args, args.scan[0])
+    if asks_for_many(args.scan, args.output):
+        return run_many(args)
+    _run_one(args, args.scan[0])
+    return 0
 
 
 def _run_one(args: argparse.Namespace, source: str | Path) -> None:

@@ -45,14 +45,13 @@ PROBE_BYTES = 2**16
 
 
 def asks_for_many(inputs: Sequence[str], output: str | None) -> bool:
-    """Whether many studies are meant: several inputs, a folder as output, or a folder that is not that of one scan."""
+    """Whether many studies are meant: several inputs, a folder as output, or a folder that holds not just one scan."""
     if len(inputs) != 1 or (output is not None and _is_folder(output)):
         return True
     if not os.path.isdir(inputs[0]):
         return False
-    found = nifti_files(inputs[0])
-    directly = [path for path in found if path.parent == Path(inputs[0]) and path.is_file()]
-    return bool(found) and len(directly) != 1
+    found = [path for path in nifti_files(inputs[0]) if path.is_file()]
+    return bool(found) and [path.parent for path in found] != [Path(inputs[0])]
 
 
 def _is_folder(output: str) -> bool:
@@ -65,8 +64,9 @@ def run_many(args: argparse.Namespace) -> int:
     part = None if args.shard is None else _part(args.shard)
     studies = find_studies(args.scan)
     if args.output is None:
-        first = f"{args.scan[0]}: " if len(args.scan) == 1 else ""
-        raise InputError(f"{first}{len(studies)} scans; give one of them, or --output FOLDER for the reports of all")
+        named = f"{args.scan[0]}: a folder with " if len(args.scan) == 1 else ""
+        count = f"{len(studies)} NIfTI file{'s' if len(studies) > 1 else ''}"
+        raise InputError(f"{named}{count}; give one, or --output FOLDER for the reports of all")
     folder = _checked_folder(args.output)
     place = folder / summary_name(part)
     _refuse_overwriting(studies, folder, place)

@@ -59,8 +59,9 @@ def kept_report(study: Study, folder: Path, reader: Reader, options: Options) ->
         scan = read_stored(study.path, axes=options.axes, without_side=options.without_side)
     except InputError:  # not told here: the study counts as one to be read, and reading it meets this again
         return None
-    same_scan = (report.scan["sha256"], report.scan["axes"]) == (scan.sha256, scan.axes)
-    return report if same_scan and check["done"] == (options.mirror_check and scan.side_known) else None
+    same_scan = (report.scan.get("sha256"), report.scan.get("axes")) == (scan.sha256, scan.axes)
+    same_check = check.get("done") == (options.mirror_check and scan.side_known)
+    return report if same_scan and same_check else None
 
 
 def _stored_report(study: Study, folder: Path) -> Report | None:

@@ -120,7 +120,7 @@ class Reader:
         return reports
 
     def prepared(self, scan: Readable, *, axes: str | None = None, without_side: bool = False) -> Prepared:
-        """A scan made ready for `reports`, which then has nothing left to refuse. Raises InputError as `report` does."""
+        """A scan made ready for `reports`, which then has nothing left to refuse; raises as `report` does."""
         if not isinstance(scan, str | os.PathLike) and (axes is not None or without_side):
             raise InputError("axes and without_side are for a file that is still to be read; give them to read_scan")
         if isinstance(scan, Prepared):
