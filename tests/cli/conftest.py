@@ -5,8 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from stand_in import StandIn
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "reading"))
 
@@ -30,6 +34,18 @@ def sideless_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tiny_model import write_without_orientation
 
     return write_without_orientation(tmp_path_factory.mktemp("scans") / "sideless.nii")
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """The engine that every model is, while the test lasts: it sees the side of a bright spot."""
+    from stand_in import StandIn, seeing
+
+    from brain3d.reading import Reader
+
+    engine = StandIn(seeing)
+    monkeypatch.setattr("brain3d.reading.load", lambda model, *, device: Reader(engine))
+    return engine
 
 
 @pytest.fixture

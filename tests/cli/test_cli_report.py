@@ -124,7 +124,6 @@ def test_bad_inputs_leave_one_line_and_nothing_else(
     "arguments",
     [
         ("--output", "missing/r.txt"),
-        ("--output", "."),
         ("--preview", "look.jpg"),
         ("--preview", "missing/look.png"),
         ("--preview", "same.png", "--output", "same.png"),

@@ -2,77 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stand_in import HEALTHY, Rule, StandIn, Weight, lesion, seeing
 from tiny_model import head
 
-from brain3d.reading import Decoding, Reader, Written
+from brain3d.reading import Reader
 from brain3d.reading.mirror_check import choose, compare
-from brain3d.reading.models import Identity
 from brain3d.reports import SIDE_WITHHELD, Findings, mirror_text, parse_findings
-from brain3d.scans import Scan, VolumeSpec
-
-HEALTHY = "No focal lesion is seen."
-
-
-def lesion(side: str, region: str = "frontal") -> str:
-    return f"There is a lesion in the {side} {region} lobe with high signal. Mild edema surrounds the lesion."
-
-
-Rule = Callable[[bool], str]
-Weight = Callable[[bool, str], float]
-
-
-def sees_left(volume: np.ndarray) -> bool:
-    bright = np.argwhere(volume[0] > 0.9)
-    return bool(bright[:, 2].mean() < (volume.shape[-1] - 1) / 2)
-
-
-class StandIn:
-    """An engine that answers by a rule, scores texts by a weight, and counts what it was shown.
-
-    Both are told whether the bright spot lies on the left. A text is cut where the rule ends it with dots.
-    """
-
-    identity = Identity("stand-in", "0", "0" * 64)
-    spec = VolumeSpec()
-
-    def __init__(self, rule: Rule, weight: Weight = lambda left, text: 0.0) -> None:
-        self.rule, self.weight, self.shown = rule, weight, 0
-
-    def settings(self) -> dict[str, Any]:
-        return {"prompt": "?", "device": "cpu", "dtype": "float32"}
-
-    def encode(self, volumes: Sequence[np.ndarray]) -> list[bool]:
-        self.shown += len(volumes)
-        return [sees_left(volume) for volume in volumes]
-
-    def write(self, features: Sequence[bool], decoding: Decoding) -> list[Written]:
-        texts = [self.rule(left) for left in features]
-        return [Written(text, not text.endswith("..")) for text in texts]
-
-    def score(self, features: bool, text: str) -> float:
-        return self.weight(features, text)
-
-    def visual_tokens(self, volumes: Sequence[np.ndarray]) -> np.ndarray:
-        return np.zeros((len(volumes), 1, 1), np.float32)
-
-    def evidence(self, volume: np.ndarray) -> np.ndarray | None:
-        return None
+from brain3d.scans import Scan
 
 
 def scan_of(spot_x: float, side_known: bool = True) -> Scan:
     data, affine = head(spot_x)
     return Scan(data, affine, "RAS", (4.0, 4.0, 4.0), "0" * 64, side_known)
-
-
-def seeing(left: bool) -> str:
-    return lesion("left" if left else "right")
 
 
 def read(rule: Rule, spot_x: float = -35.0, weight: Weight = lambda left, text: 0.0) -> Any:

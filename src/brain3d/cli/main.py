@@ -9,18 +9,20 @@ import traceback
 from collections.abc import Sequence
 
 from brain3d import __version__
-from brain3d.cli import demo, evaluate, models, phantom, report, train
+from brain3d.cli import demo, evaluate, inspect, models, phantom, report, train
 from brain3d.cli.common import RAW, check_seed
 
 DONE, OUR_FAULT, CALLERS_FAULT, INTERRUPTED = 0, 1, 2, 130
-COMMANDS = (report, demo, phantom, train, evaluate, models)
+COMMANDS = (report, inspect, demo, phantom, train, evaluate, models)
 DEBUG_HELP = "on an error, show where it arose"
 EPILOG = """examples:
   brain3d report --sample                  read the scan that comes with the package
   brain3d report scan.nii.gz               read a FLAIR scan, NIfTI
+  brain3d report scans --output reports    read every scan in a folder
+  brain3d inspect scan.nii.gz              what the scan is and what will be done to it
   brain3d demo                             make a synthetic patient, read it, show it beside its truth
 
-exit codes: 0 done, 1 our fault, 2 the input's or the caller's, 130 interrupted.
+exit codes: 0 done, 1 our fault or some studies failed, 2 the input's or the caller's fault, 130 interrupted.
 Every report is a draft for research, never a diagnosis."""
 
 
@@ -57,9 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Wrong arguments and --help leave by SystemExit, as argparse does."""
     args = build_parser().parse_args(argv)
     _quiet_libraries()
+    code = DONE
     try:
         check_seed(args)
-        args.run(args)
+        code = args.run(args) or DONE
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has enough of it; keep the interpreter from complaining when it closes stdout.
@@ -69,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the outermost door: whatever comes becomes one line and a code
         return _failed(error, args.debug)
-    return DONE
+    return code
 
 
 def _failed(error: Exception, debug: bool) -> int:

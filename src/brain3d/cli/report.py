@@ -1,4 +1,4 @@
-"""`brain3d report`: read one scan."""
+"""`brain3d report`: read one scan, or many."""
 
 from __future__ import annotations
 
@@ -27,30 +27,56 @@ EPILOG = """examples:
   brain3d report scan.nii.gz --preview look.png
   brain3d report scan.nii.gz --format json --output report.json
   brain3d report old.nii --axes LPS          the header does not say which side is left, but you know
-  brain3d report old.nii --without-side      nobody knows; no side is named, and regions may be wrong"""
+  brain3d report old.nii --without-side      nobody knows; no side is named, and regions may be wrong
+
+many studies, each as JSON and as text in one folder, with a summary.csv:
+  brain3d report scans --output reports      every NIfTI file in and below a folder
+  brain3d report cohort/*/flair.nii.gz --output reports/
+  brain3d report scans --output reports --shard 3/8
+
+Many are meant by several SCANs, by an --output that is a folder or ends in a slash, and by a folder of
+several scans. What is there already is not read again: an interrupted run continues."""
 
 
 def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
     """Describe the command."""
-    parser = commands.add_parser("report", help="read a scan, write its report", epilog=EPILOG, formatter_class=RAW)
-    parser.add_argument("scan", nargs="?", metavar="SCAN", help="a NIfTI file (.nii, .nii.gz), or a folder with one")
+    parser = commands.add_parser("report", help="read scans, write reports", epilog=EPILOG, formatter_class=RAW)
+    parser.add_argument("scan", nargs="*", metavar="SCAN", help="NIfTI files (.nii, .nii.gz), or folders with them")
     parser.add_argument("--sample", action="store_true", help="read the synthetic scan that comes with the package")
-    parser.add_argument("--output", metavar="FILE", help="write the report there instead of on stdout")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    parser.add_argument(
+        "--output", metavar="FILE|FOLDER", help="write the report there instead of on stdout; of many, the folder"
+    )
+    parser.add_argument("--format", choices=("text", "json"), help="default: text; of many, both are written")
     parser.add_argument("--preview", metavar="PNG", help="also draw three planes as the model sees them")
     add_model_arguments(parser)
     parser.add_argument("--seed", type=int, default=0, help="for decoding that draws lots; the default does not")
     parser.add_argument("--axes", metavar="LPS", help="where each stored index grows, if the header does not say")
     parser.add_argument("--without-side", action="store_true", help="accept a header without a usable orientation")
     parser.add_argument("--no-mirror-check", action="store_true", help="do not read the mirror image too")
+    parser.add_argument("--shard", metavar="I/N", help="of many, only every Nth, from the Ith on")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="of many, how many at once (default: 4)")
     return parser
 
 
-def run(args: argparse.Namespace) -> None:
-    """Read the scan, and only then load the model: a bad input is told at once."""
-    from brain3d.scans import find_scan, read_scan
+def run(args: argparse.Namespace) -> int:
+    """Read one scan or many; the exit code."""
+    if args.sample or not args.scan:
+        _run_one(args, _sample(args))
+        return 0
+    from brain3d.cli.report_many import asks_for_many, run_many
 
-    source = _source(args)
+    if asks_for_many(args.scan, args.output):
+        return run_many(args)
+    _run_one(args, args.scan[0])
+    return 0
+
+
+def _run_one(args: argparse.Namespace, source: str | Path) -> None:
+    """Read the scan, and only then load the model: a bad input is told at once."""
+    from brain3d.scans import InputError, find_scan, read_scan
+
+    if args.shard is not None or args.batch_size is not None:
+        raise InputError("--shard and --batch-size are for many studies; give several scans, or --output FOLDER")
     output = None if args.output is None else OutputFile(args.output, "--output")
     preview = None if args.preview is None else OutputFile(args.preview, "--preview", ".png")
     refuse_clashes([file for file in (output, preview) if file], [find_scan(source)])
@@ -68,14 +94,13 @@ def run(args: argparse.Namespace) -> None:
         sys.stdout.write(text)
 
 
-def _source(args: argparse.Namespace) -> str | Path:
+def _sample(args: argparse.Namespace) -> Path:
     from brain3d.reading.models import sample_scan
     from brain3d.scans.types import InputError
 
-    if (args.scan is not None) == args.sample:
+    if args.scan or not args.sample:
         raise InputError("give one of SCAN and --sample")
-    scan: str | None = args.scan
-    return sample_scan() if scan is None else scan
+    return sample_scan()
 
 
 def _picture(reader: Reader, scan: Scan) -> bytes:

@@ -6,7 +6,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from brain3d.scans.types import VolumeSpec
 
 EMBEDDED = "brain3d-mini"
 WEIGHTS = Path(__file__).parent / "weights"
@@ -102,6 +105,15 @@ def identity(folder: Path) -> Identity:
                 digest.update(block)
     stated = about(folder)
     return Identity(stated["name"], stated["version"], digest.hexdigest())
+
+
+def volume_spec(folder: Path) -> VolumeSpec:
+    """The grid that the model in a complete folder reads, by its config.json."""
+    from brain3d.scans.types import VolumeSpec
+
+    values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    depth, height, width = values["volume_shape"]
+    return VolumeSpec((depth, height, width), float(values["spacing_mm"]))
 
 
 def find_model(model: str | Path) -> Path:

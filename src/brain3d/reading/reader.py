@@ -19,17 +19,19 @@ from brain3d.reports import Report, mirror_text, parse_findings
 from brain3d.scans import Flag, InputError, Scan, Volume, mirror, prepare, read_scan
 from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES
 
-Readable = str | os.PathLike[str] | Scan | Volume
 CUT_SHORT = Flag("cut_short", "The text reached the most tokens allowed and may lack its end.")
 UNCLEAR = Flag("findings_unclear", "The text states neither a lesion nor that there is none.")
 
 
 @dataclass(frozen=True)
-class _Item:
-    """A scan on its way: its volume, and what the report says of the file."""
+class Prepared:
+    """A scan that is ready to be read: its volume on the model's grid, and what the report says of the file."""
 
     volume: Volume
     scan: dict[str, Any]
+
+
+Readable = str | os.PathLike[str] | Scan | Volume | Prepared
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class Reader:
         """Name, version and weight hash of the model, as its reports state them."""
         return self._engine.identity.to_dict()
 
+    def generation(self, decoding: Decoding) -> dict[str, Any]:
+        """What reports that are decoded so state of their generation, but for the mirror check."""
+        return {**self._engine.settings(), **decoding.to_dict()}
+
     def report(
         self,
         scan: Readable,
@@ -62,7 +68,7 @@ class Reader:
         do_sample: bool = False,
         temperature: float = 1.0,
     ) -> Report:
-        """The report of one scan: a path, or what `read_scan` or `volume` returned.
+        """The report of one scan: a path, or what `read_scan`, `prepared` or `volume` returned.
 
         `axes` and `without_side` as for `read_scan`, and for a path alone. With `mirror_check` the mirror image is
         read too, the text is the one that the model finds likelier for the two images together, and its side is
@@ -109,13 +115,26 @@ class Reader:
             items = []
             for place, scan in batch:
                 with _placed(scan, place if len(scans) > 1 else None):
-                    items.append(self._item(scan, axes, without_side))
+                    items.append(self.prepared(scan, axes=axes, without_side=without_side))
             reports.extend(self._read(items, decoding, mirror_check))
         return reports
 
+    def prepared(self, scan: Readable, *, axes: str | None = None, without_side: bool = False) -> Prepared:
+        """A scan made ready for `reports`, which then has nothing left to refuse; raises as `report` does."""
+        if not isinstance(scan, str | os.PathLike) and (axes is not None or without_side):
+            raise InputError("axes and without_side are for a file that is still to be read; give them to read_scan")
+        if isinstance(scan, Prepared):
+            _on_grid(scan.volume, self._engine)
+            return scan
+        if isinstance(scan, Volume):
+            return Prepared(_on_grid(scan, self._engine), _describe_volume(scan))
+        if not isinstance(scan, Scan):
+            scan = read_scan(scan, axes=axes, without_side=without_side)
+        return Prepared(prepare(scan, self._engine.spec), _describe(scan))
+
     def volume(self, scan: Readable, *, axes: str | None = None, without_side: bool = False) -> Volume:
         """The volume that the model sees of a scan."""
-        return self._item(scan, axes, without_side).volume
+        return self.prepared(scan, axes=axes, without_side=without_side).volume
 
     def visual_tokens(self, scan: Readable, *, axes: str | None = None, without_side: bool = False) -> np.ndarray:
         """What the language model is given: (K, d) float32."""
@@ -133,15 +152,7 @@ class Reader:
             return None, None
         return suspected_point(evidence, self._engine.spec.spacing_mm), evidence
 
-    def _item(self, given: Readable, axes: str | None, without_side: bool) -> _Item:
-        if isinstance(given, Volume | Scan) and (axes is not None or without_side):
-            raise InputError("axes and without_side are for a file that is still to be read; give them to read_scan")
-        if isinstance(given, Volume):
-            return _Item(_on_grid(given, self._engine), _describe_volume(given))
-        scan = given if isinstance(given, Scan) else read_scan(given, axes=axes, without_side=without_side)
-        return _Item(prepare(scan, self._engine.spec), _describe(scan))
-
-    def _read(self, items: list[_Item], decoding: Decoding, mirror_check: bool) -> Iterator[Report]:
+    def _read(self, items: list[Prepared], decoding: Decoding, mirror_check: bool) -> Iterator[Report]:
         checked = [mirror_check and item.volume.side_known for item in items]
         volumes = [item.volume.data for item in items]
         volumes += [mirror(item.volume).data for item, check_it in zip(items, checked, strict=True) if check_it]
@@ -167,7 +178,7 @@ class Reader:
         agreement, checked = check(text, other.text, written.text)
         return {"done": True, "result": agreement, "chosen": chosen}, written, checked
 
-    def _report(self, item: _Item, own: _Reading, mirrored: _Reading | None, decoding: Decoding) -> Report:
+    def _report(self, item: Prepared, own: _Reading, mirrored: _Reading | None, decoding: Decoding) -> Report:
         result: dict[str, Any] = {"done": False}
         written = own.written
         if mirrored is not None:
@@ -186,7 +197,7 @@ class Reader:
             scan=item.scan,
             preprocessing=[dict(step) for step in item.volume.steps],
             model=self.identity(),
-            generation={**self._engine.settings(), **decoding.to_dict(), "mirror_check": result},
+            generation={**self.generation(decoding), "mirror_check": result},
         )
 
 
@@ -196,7 +207,7 @@ def _placed(scan: Readable, place: int | None) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        nameless = isinstance(scan, Volume) or (isinstance(scan, Scan) and not scan.given)
+        nameless = isinstance(scan, Volume | Prepared) or (isinstance(scan, Scan) and not scan.given)
         if place is None or not nameless:
             raise
         raise InputError(f"scan {place}: {error}") from error

@@ -91,6 +91,14 @@ class Findings:
         """The findings as plain JSON values."""
         return {"normal": self.normal, "lesions": [lesion.to_dict() for lesion in self.lesions]}
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Findings:
+        """The inverse of `to_dict`. ValueError, KeyError or TypeError for values that are no findings."""
+        if not isinstance(values["normal"], bool):
+            raise TypeError("normal is true or false")
+        lesions = [Lesion(**{**lesion, "regions": tuple(lesion["regions"])}) for lesion in values["lesions"]]
+        return cls(values["normal"], tuple(lesions))
+
 
 def mirror_findings(findings: Findings) -> Findings:
     """The findings of the mirrored brain."""

@@ -52,6 +52,25 @@ class Report:
             "disclaimer": self.disclaimer,
         }
 
+    @classmethod
+    def from_dict(cls, values: Any) -> Report:
+        """The inverse of `to_dict`. ValueError for values that are no report, or one of another schema version."""
+        try:
+            report = cls(
+                text=values["report"],
+                findings=Findings.from_dict(values["findings"]),
+                flags=tuple(Flag(flag["code"], flag["message"]) for flag in values["flags"]),
+                **{name: values[name] for name in ("scan", "preprocessing", "model", "generation", "disclaimer")},
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError("not a report") from error
+        parts = (report.scan, report.model, report.generation)
+        texts = (report.text, report.disclaimer)
+        plain = all(isinstance(part, dict) for part in parts) and all(isinstance(text, str) for text in texts)
+        if not plain or report.to_dict() != values:
+            raise ValueError("not a report")
+        return report
+
     def to_json(self, indent: int | None = 2) -> str:
         """The report as JSON; a value that JSON does not know, such as NaN, is a ValueError."""
         return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False, allow_nan=False)

@@ -1,7 +1,8 @@
 """Reading scans, owning their orientation, and making the volume that the model sees."""
 
+from brain3d.scans.inspection import Inspection, inspect_scan
 from brain3d.scans.midplane import MidPlane, mid_plane, upright_rotation
-from brain3d.scans.nifti import find_scan, read_scan, write_scan
+from brain3d.scans.nifti import find_scan, read_scan, read_stored, write_scan
 from brain3d.scans.orientation import (
     Side,
     affine_from_axes,
@@ -14,15 +15,17 @@ from brain3d.scans.orientation import (
 )
 from brain3d.scans.preprocess import brain_centre, foreground_mask, normalise, prepare
 from brain3d.scans.preview import render_planes
-from brain3d.scans.types import Flag, InputError, Scan, Volume, VolumeSpec
+from brain3d.scans.types import Flag, InputError, Scan, Stored, Volume, VolumeSpec
 from brain3d.scans.undoing import map_to_scan, to_scan, to_volume
 
 __all__ = [
     "Flag",
     "InputError",
+    "Inspection",
     "MidPlane",
     "Scan",
     "Side",
+    "Stored",
     "Volume",
     "VolumeSpec",
     "affine_from_axes",
@@ -31,6 +34,7 @@ __all__ = [
     "check_axes",
     "find_scan",
     "foreground_mask",
+    "inspect_scan",
     "map_to_scan",
     "mid_plane",
     "mirror",
@@ -38,6 +42,7 @@ __all__ = [
     "normalise",
     "prepare",
     "read_scan",
+    "read_stored",
     "render_planes",
     "side_of",
     "to_canonical",

@@ -23,22 +23,28 @@ def header_forms(header: Any) -> tuple[list[np.ndarray], str]:
 
     Beside them the first that cannot be used, in words such as "sform is singular", or "".
     """
-    affines, problems = [], []
+    affines, problems = named_forms(header)
+    return list(affines.values()), next((f"{name} {words}" for name, words in problems.items()), "")
+
+
+def named_forms(header: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The usable affines of a header in millimetres, and what is wrong with the others; each by "sform" or "qform"."""
+    affines, problems = {}, {}
     for name, read in (("sform", header.get_sform), ("qform", header.get_qform)):
         try:
             with np.errstate(all="ignore"):
                 affine, code = read(coded=True)
         except (HeaderDataError, ValueError):
-            problems.append(f"{name} is damaged")
+            problems[name] = "is damaged"
             continue
         if code <= 0:
             continue
         problem = _problem(affine)
         if problem:
-            problems.append(f"{name} {problem}")
+            problems[name] = problem
         else:
-            affines.append(np.diag([*[unit_of(header)[1]] * 3, 1.0]) @ np.asarray(affine, dtype=np.float64))
-    return affines, problems[0] if problems else ""
+            affines[name] = np.diag([*[unit_of(header)[1]] * 3, 1.0]) @ np.asarray(affine, dtype=np.float64)
+    return affines, problems
 
 
 def _problem(affine: np.ndarray) -> str:
@@ -55,3 +61,9 @@ def forms_differ(first: np.ndarray, second: np.ndarray) -> bool:
     one, other = direction_cosines(first), direction_cosines(second)
     handed = float(np.linalg.det(one) * np.linalg.det(other))
     return handed < 0 or float((one * other).sum(axis=0).min()) < LEAST_COSINE
+
+
+def turned_by(first: np.ndarray, second: np.ndarray) -> float:
+    """The most that any stored axis turns from one affine to the other, in degrees."""
+    least = float((direction_cosines(first) * direction_cosines(second)).sum(axis=0).min())
+    return float(np.degrees(np.arccos(np.clip(least, -1.0, 1.0))))

@@ -7,17 +7,18 @@ import hashlib
 import os
 import secrets
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
-from brain3d.scans.forms import forms_differ, header_forms, unit_of
+from brain3d.scans.forms import forms_differ, header_forms, named_forms, unit_of
 from brain3d.scans.orientation import affine_from_axes, axis_codes, check_axes
-from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES, Flag, InputError, Scan
+from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES, Flag, InputError, Scan, Stored
 
 MIN_VOXELS = 16
 MIN_FIELD_MM = 60.0
@@ -45,6 +46,21 @@ class _Source:
         return InputError(f"{self.name}: {problem}")
 
 
+class _Checked(NamedTuple):
+    """A header that was found sane, with what follows from it."""
+
+    digest: str
+    header: Any
+    shape: tuple[int, int, int]
+    affine: np.ndarray
+    side_known: bool
+    spacing_mm: tuple[float, float, float]
+
+    @property
+    def axes(self) -> str:
+        return axis_codes(self.affine) if self.side_known else UNKNOWN_AXES
+
+
 def read_scan(path: PathLike, *, axes: str | None = None, without_side: bool = False) -> Scan:
     """The scan in a NIfTI-1 or NIfTI-2 file (.nii, .nii.gz), or in a folder that holds exactly one.
 
@@ -55,18 +71,58 @@ def read_scan(path: PathLike, *, axes: str | None = None, without_side: bool = F
     InputError, one line.
     """
     source = _Source(path, Path(path))
+    stated = _stated(source, axes, without_side)
+    with _opening(source) as raw:
+        found = _check_header(source, raw, stated, without_side)
+        data = _read_data(source, raw, found.header, found.shape)
+    data, flags = _check_values(source, data)
+    if not found.side_known:
+        flags += (SIDE_UNKNOWN,)
+    return Scan(data, found.affine, found.axes, found.spacing_mm, found.digest, found.side_known, flags, source.name)
+
+
+def read_stored(path: PathLike, *, axes: str | None = None, without_side: bool = False) -> Stored:
+    """How the scan that `read_scan` would read is stored. Its voxels are hashed, but not read.
+
+    Options as for `read_scan`. InputError where the header is one that `read_scan` refuses.
+    """
+    source = _Source(path, Path(path))
+    stated = _stated(source, axes, without_side)
+    with _opening(source) as raw:
+        found = _check_header(source, raw, stated, without_side)
+        compressed = _is_compressed(raw)
+    header = found.header
+    forms, unusable = named_forms(header)
+    slope, intercept = _scaling(source, header)
+    return Stored(
+        sha256=found.digest,
+        format="NIfTI-2" if isinstance(header, nib.Nifti2Header) else "NIfTI-1",
+        compressed=compressed,
+        dtype=header.get_data_dtype().newbyteorder("=").name,
+        byte_order="little" if header.endianness == "<" else "big",
+        slope=slope,
+        intercept=intercept,
+        unit=unit_of(header)[0],
+        axes=found.axes,
+        side_known=found.side_known,
+        forms=forms,
+        unusable=unusable,
+    )
+
+
+def _stated(source: _Source, axes: str | None, without_side: bool) -> str | None:
     if axes is not None and without_side:
         raise source.refuse("--axes and --without-side contradict each other; give one of them")
-    stated = None if axes is None else check_axes(axes)
+    return None if axes is None else check_axes(axes)
+
+
+@contextmanager
+def _opening(source: _Source) -> Iterator[IO[bytes]]:
+    """The source's file, open; what the system has against it becomes an InputError."""
     try:
         source.path = _one_file(source)
         with source.path.open("rb") as raw:
-            digest = hashlib.file_digest(raw, "sha256").hexdigest()
-            header = _read_header(source, raw)
-            shape = _check_shape(source, header)
-            affine, side_known = _orientation(source, header, stated, without_side)
-            spacing = _check_spacing(source, header, affine, shape)
-            data = _read_data(source, raw, header, shape)
+            yield raw
     except FileNotFoundError:
         raise source.refuse("no such file; check the path") from None
     except PermissionError:
@@ -75,11 +131,14 @@ def read_scan(path: PathLike, *, axes: str | None = None, without_side: bool = F
         raise source.refuse("the compressed data is damaged or cut short; copy or export it again") from None
     except OSError as error:
         raise source.refuse(f"cannot be read ({error.strerror or error}); check the file") from None
-    data, flags = _check_values(source, data)
-    if not side_known:
-        flags += (SIDE_UNKNOWN,)
-    codes = axis_codes(affine) if side_known else UNKNOWN_AXES
-    return Scan(data, affine, codes, spacing, digest, side_known, flags, source.name)
+
+
+def _check_header(source: _Source, raw: IO[bytes], stated: str | None, without_side: bool) -> _Checked:
+    digest = hashlib.file_digest(raw, "sha256").hexdigest()  # type: ignore[arg-type]
+    header = _read_header(source, raw)
+    shape = _check_shape(source, header)
+    affine, side_known = _orientation(source, header, stated, without_side)
+    return _Checked(digest, header, shape, affine, side_known, _check_spacing(source, header, affine, shape))
 
 
 def find_scan(path: PathLike) -> Path:
@@ -116,10 +175,14 @@ def _one_file(source: _Source) -> Path:
 
 def _opened(raw: IO[bytes]) -> IO[bytes]:
     """The file's content from its start, decompressed where it is gzip, whatever its name says."""
-    raw.seek(0)
-    compressed = raw.read(2) == GZIP_MAGIC
+    compressed = _is_compressed(raw)
     raw.seek(0)
     return gzip.GzipFile(fileobj=raw) if compressed else raw  # type: ignore[return-value]
+
+
+def _is_compressed(raw: IO[bytes]) -> bool:
+    raw.seek(0)
+    return raw.read(2) == GZIP_MAGIC
 
 
 def _read_header(source: _Source, raw: IO[bytes]) -> Any:
@@ -270,17 +333,23 @@ def _read_data(source: _Source, raw: IO[bytes], header: Any, shape: tuple[int, i
     content.read(TRAILING_BYTES)  # gzip's checksum is only compared at the end
     if len(block) < n_bytes:
         raise source.refuse("cut short: the data ends before its last voxel; copy or export it again")
+    slope, intercept = _scaling(source, header)
+    stored = np.frombuffer(block, dtype=dtype).reshape(shape, order="F")
+    with np.errstate(over="ignore", invalid="ignore"):
+        data = stored.astype(np.float32, order="F")
+        if (slope, intercept) != (1.0, 0.0):
+            data *= np.float32(slope)
+            data += np.float32(intercept)
+    return data
+
+
+def _scaling(source: _Source, header: Any) -> tuple[float, float]:
+    """Slope and intercept from stored numbers to intensities; 1 and 0 where the header gives none."""
     try:
         slope, intercept = header.get_slope_inter()
     except HeaderDataError as error:
         raise source.refuse(f"a damaged NIfTI header ({_first_line(error)}); export it again") from None
-    stored = np.frombuffer(block, dtype=dtype).reshape(shape, order="F")
-    with np.errstate(over="ignore", invalid="ignore"):
-        data = stored.astype(np.float32, order="F")
-        if slope is not None and (slope, intercept) != (1.0, 0.0):
-            data *= np.float32(slope)
-            data += np.float32(intercept)
-    return data
+    return (1.0, 0.0) if slope is None else (float(slope), float(intercept))
 
 
 def _check_values(source: _Source, data: np.ndarray) -> tuple[np.ndarray, tuple[Flag, ...]]:

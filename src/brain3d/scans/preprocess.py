@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,13 +45,50 @@ def normalise(data: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return result
 
 
+class Head(NamedTuple):
+    """A scan in canonical order (D, H, W) and what was found in it.
+
+    `geometry` is `rounded_geometry`'s; `coarse` and `mask` the field of view and its foreground at `COARSE_MM`;
+    `plane` is its mid-sagittal plane; `offset_mm` goes from the field's middle to the brain's centre, towards superior,
+    anterior and right of the head held straight.
+    """
+
+    data: np.ndarray
+    affine: np.ndarray
+    geometry: np.ndarray
+    background: Background
+    coarse: np.ndarray
+    mask: np.ndarray
+    plane: MidPlane
+    offset_mm: np.ndarray
+
+    @property
+    def turn(self) -> np.ndarray:
+        """The (3, 3) rotation from the image's axes to those of the head held straight; none where in doubt."""
+        return _turn(self.plane)
+
+    @property
+    def centre_mm(self) -> np.ndarray:
+        """From the field's middle to the brain's centre along the image's axes: superior, anterior, right."""
+        return self.turn.T @ self.offset_mm
+
+    @property
+    def centre(self) -> np.ndarray:
+        """The brain's centre as a fractional (d, h, w) index of `data`."""
+        return (np.array(self.data.shape) - 1) / 2 + np.linalg.inv(self.geometry) @ self.centre_mm
+
+
 def prepare(scan: Scan, spec: VolumeSpec | None = None) -> Volume:
     """The volume of a scan: (1, D, H, W) in [-1, 1] along superior, anterior, right, centred on the brain.
 
     Nothing depends on the stored order of the axes or on the affine's translation. Raises InputError, with the
     file's name where the scan came from one, where the image holds nothing that could be a head.
     """
-    spec = VolumeSpec() if spec is None else spec
+    return volume_of(scan, find_head(scan), VolumeSpec() if spec is None else spec)
+
+
+def find_head(scan: Scan) -> Head:
+    """Where the head and the brain's centre are; raises as `prepare` does."""
     data, affine = to_canonical(scan.data, scan.affine)
     geometry = rounded_geometry(affine)
     background = background_of(data)
@@ -61,18 +98,27 @@ def prepare(scan: Scan, spec: VolumeSpec | None = None) -> Volume:
         named = f"{scan.given}: " if scan.given else ""
         raise InputError(f"{named}{problem}; give a scan of a head")
     plane = mid_plane(coarse, mask, COARSE_MM)
-    turn = plane.upright if plane.likeness >= LEAST_LIKENESS else np.eye(3)
-    offset_mm = _offset_of_centre(mask, plane, turn)
-    centre = (np.array(data.shape) - 1) / 2 + np.linalg.inv(geometry) @ turn.T @ offset_mm
-    values = resample(data, turn @ geometry, centre, spec.shape, spec.spacing_mm, background.level)
-    inside = _mask_on_grid(mask, turn, offset_mm, spec)
+    offset_mm = _offset_of_centre(mask, plane, _turn(plane))
+    return Head(data, affine, geometry, background, coarse, mask, plane, offset_mm)
+
+
+def volume_of(scan: Scan, head: Head, spec: VolumeSpec) -> Volume:
+    """The volume of a scan in which the head was found."""
+    geometry, background = head.turn @ head.geometry, head.background
+    values = resample(head.data, geometry, head.centre, spec.shape, spec.spacing_mm, background.level)
+    inside = _mask_on_grid(head.mask, head.turn, head.offset_mm, spec)
+    voxel_mm = float(_spacing(head.geometry).max())
     return Volume(
         data=normalise(values, inside)[None],
-        affine=_grid_affine(affine, centre, turn, spec),
-        steps=_steps(geometry, background, plane, offset_mm, spec),
-        flags=scan.flags + flags_of(coarse, mask, COARSE_MM, background, float(_spacing(geometry).max())),
+        affine=_grid_affine(head.affine, head.centre, head.turn, spec),
+        steps=_steps(head, spec),
+        flags=scan.flags + flags_of(head.coarse, head.mask, COARSE_MM, background, voxel_mm),
         side_known=scan.side_known,
     )
+
+
+def _turn(plane: MidPlane) -> np.ndarray:
+    return plane.upright if plane.likeness >= LEAST_LIKENESS else np.eye(3)
 
 
 def _offset_of_centre(mask: np.ndarray, plane: MidPlane, turn: np.ndarray) -> np.ndarray:
@@ -120,15 +166,14 @@ def _spacing(geometry: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt((geometry**2).sum(axis=0)))
 
 
-def _steps(
-    geometry: np.ndarray, background: Background, plane: MidPlane, offset_mm: np.ndarray, spec: VolumeSpec
-) -> tuple[dict[str, Any], ...]:
-    spacing = [round(float(mm), 4) for mm in _spacing(geometry)]
+def _steps(head: Head, spec: VolumeSpec) -> tuple[dict[str, Any], ...]:
+    spacing = [round(float(mm), 4) for mm in _spacing(head.geometry)]
+    straightened = head.plane.likeness >= LEAST_LIKENESS
     return (
         {"name": "to_canonical", "order": "SAR", "spacing_mm": spacing},
-        {"name": "foreground_mask", "at_mm": COARSE_MM, "background": round(background.level, 6)},
-        {"name": "mid_plane", **asdict(plane), "straightened": plane.likeness >= LEAST_LIKENESS},
-        {"name": "brain_centre", "from_field_centre_mm": [float(mm) for mm in offset_mm]},
+        {"name": "foreground_mask", "at_mm": COARSE_MM, "background": round(head.background.level, 6)},
+        {"name": "mid_plane", **asdict(head.plane), "straightened": straightened},
+        {"name": "brain_centre", "from_field_centre_mm": [float(mm) for mm in head.offset_mm]},
         {"name": "resample", "shape": list(spec.shape), "spacing_mm": spec.spacing_mm, "kernel": "triangle"},
         {"name": "normalise", "by": "median and MAD of the foreground", "clip": [Z_LOW, Z_HIGH]},
     )

@@ -51,6 +51,30 @@ class Scan:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """How a file stores its scan, by its header; nothing of whom it shows.
+
+    `format` is "NIfTI-1" or "NIfTI-2", `dtype` the type of the stored numbers, which times `slope` plus
+    `intercept` are intensities; `unit` that of the header's lengths. `axes` and `side_known` are those of the
+    `Scan` that is read from it. `forms` has the usable affines (4, 4), in millimetres, by "sform" and "qform";
+    `unusable` what is wrong with the others.
+    """
+
+    sha256: str
+    format: str
+    compressed: bool
+    dtype: str
+    byte_order: str
+    slope: float
+    intercept: float
+    unit: str
+    axes: str
+    side_known: bool
+    forms: dict[str, np.ndarray]
+    unusable: dict[str, str]
+
+
+@dataclass(frozen=True)
 class VolumeSpec:
     """The grid that a model reads: `shape` (D, H, W) at an isotropic `spacing_mm`."""
 
