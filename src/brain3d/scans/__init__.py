@@ -1,6 +1,6 @@
 """Reading scans, owning their orientation, and making the volume that the model sees."""
 
-from brain3d.scans.nifti import find_scan, read_scan, write_scan
+from brain3d.scans.nifti import write_scan
 from brain3d.scans.orientation import (
     Side,
     affine_from_axes,
@@ -13,12 +13,15 @@ from brain3d.scans.orientation import (
 )
 from brain3d.scans.preprocess import brain_centre, foreground_mask, normalise, prepare
 from brain3d.scans.preview import render_planes
-from brain3d.scans.types import Flag, InputError, Scan, Volume, VolumeSpec
+from brain3d.scans.read import find_scan, is_part, read_scan
+from brain3d.scans.types import Flag, InputError, Scan, SeriesChoice, SeriesSummary, Volume, VolumeSpec
 
 __all__ = [
     "Flag",
     "InputError",
     "Scan",
+    "SeriesChoice",
+    "SeriesSummary",
     "Side",
     "Volume",
     "VolumeSpec",
@@ -28,6 +31,7 @@ __all__ = [
     "check_axes",
     "find_scan",
     "foreground_mask",
+    "is_part",
     "mirror",
     "mirrored_scan",
     "normalise",
