@@ -51,7 +51,7 @@ def test_help_imports_no_torch() -> None:
         "import sys\n"
         "from brain3d.cli.main import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert not end.code\n"
-        "heavy = {'torch', 'transformers', 'nilearn', 'scipy', 'nibabel'} & set(sys.modules)\n"
+        "heavy = {'torch', 'transformers', 'nilearn', 'scipy', 'nibabel', 'pydicom'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     assert_clean("-c", code)

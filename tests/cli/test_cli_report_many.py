@@ -17,6 +17,7 @@ from tiny_model import write_head, write_without_orientation
 from brain3d.reading.models import Identity
 
 Run = Callable[..., tuple[int, str, str]]
+NOT_A_SCAN = "not a NIfTI file, and no DICOM; give a .nii or .nii.gz file, or a DICOM study"
 SPOTS = {"a.nii": -35.0, "sub/b.nii.gz": 35.0, "sub/deep/c.nii": -35.0}
 
 
@@ -100,15 +101,15 @@ def test_bad_studies_among_good_ones(run: Run, scans: Path, stand_in: StandIn) -
     lines = [line for line in err.splitlines() if line.startswith("brain3d: ")]
     assert lines == [
         "brain3d: error: scans/gone.nii: no such file; check the path",
-        "brain3d: error: scans/pipe.nii: neither a file nor a folder; give a .nii or .nii.gz file",
+        "brain3d: error: scans/pipe.nii: neither a file nor a folder; give a .nii or .nii.gz file, or a DICOM study",
         "brain3d: error: scans/sideless.nii: the header does not say which side is left; give the axes (--axes LPS) "
         "or accept a report without a side (--without-side)",
-        "brain3d: error: scans/words.nii: not a NIfTI file; give a .nii or .nii.gz file",
+        f"brain3d: error: scans/words.nii: {NOT_A_SCAN}",
         "brain3d: 4 of 7 studies could not be read; see out/summary.csv",
     ]
     found = rows(Path("out/summary.csv"))
     assert [name for name, row in found.items() if row["status"] == "ok"] == list(THREE)
-    assert found["words"]["error"] == "not a NIfTI file; give a .nii or .nii.gz file"
+    assert found["words"]["error"] == NOT_A_SCAN
     assert "scans/" not in Path("out/summary.csv").read_text()
     assert results(Path("out")) == [*both(*THREE), "summary.csv"]
     assert run("report", "scans", "--output", "out", "--without-side")[0] == 1
@@ -135,7 +136,7 @@ def test_where_none_can_be_read(run: Run, empty: Path, stand_in: StandIn) -> Non
         (empty / name).write_text("not a scan")
     code, out, err = run("report", "a.nii", "b.nii", "--output", "out")
     assert (code, out) == (2, "")
-    assert "brain3d: error: none of 2 studies could be read (the first, a: not a NIfTI file; " in err
+    assert "brain3d: error: none of 2 studies could be read (the first, a: not a NIfTI file, and no DICOM; " in err
     assert results(Path("out")) == ["summary.csv"]
 
 
@@ -259,7 +260,7 @@ def test_names_that_are_odd_or_alike(run: Run, empty: Path, stand_in: StandIn) -
     (empty / "in" / "bad\nname.nii").write_text("not a scan")
     code, out, err = run("report", "in", "--output", "out")
     assert (code, out) == (1, "out/summary.csv\n")
-    assert "brain3d: error: in/bad name.nii: not a NIfTI file; give a .nii or .nii.gz file\n" in err
+    assert f"brain3d: error: in/bad name.nii: {NOT_A_SCAN}\n" in err
     found = rows(Path("out/summary.csv"))
     assert len(found) == 4
     assert {"_cmd____2J_", "bad_name"} < set(found)

@@ -85,7 +85,7 @@ def test_a_bad_study_stops_neither_the_rest_nor_its_batch(tmp_path: Path, out: P
     outcomes = read(studies, out, engine, 2)
     assert {name for name, outcome in outcomes.items() if outcome.report} == {"a", "c", "d"}
     assert all(isinstance(outcomes[name].error, InputError) for name in ("b", "gone"))
-    assert str(outcomes["b"].error).startswith(f"{tmp_path / 'b.nii'}: not a NIfTI file")
+    assert str(outcomes["b"].error).startswith(f"{tmp_path / 'b.nii'}: not a NIfTI file, and no DICOM")
     assert written == [4, 2]
     assert files(out) == ["a.json", "a.txt", "c.json", "c.txt", "d.json", "d.txt"]
 

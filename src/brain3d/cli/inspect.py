@@ -190,8 +190,8 @@ def step_in_words(step: dict[str, Any]) -> str:
             )
         case {"name": "mid_plane", "straightened": True, "likeness": likeness, "roll_deg": roll, "yaw_deg": yaw}:
             return (
-                f"The head is held straight about its mid-sagittal plane (tipped by {roll:g}, turned by {yaw:g} degrees; "
-                f"head and mirror image correlate by {likeness:g})."
+                f"The head is held straight about its mid-sagittal plane (tipped by {roll:g}, turned by {yaw:g} "
+                f"degrees; head and mirror image correlate by {likeness:g})."
             )
         case {"name": "mid_plane", "likeness": likeness}:
             return (

@@ -26,6 +26,8 @@ EPILOG = """examples:
   brain3d report --sample
   brain3d report scan.nii.gz --preview look.png
   brain3d report scan.nii.gz --format json --output report.json
+  brain3d report study/                      a DICOM study: its FLAIR series (or a .zip of one)
+  brain3d report study.zip --series 3        another series of it, by its number or words of its description
   brain3d report old.nii --axes LPS          the header does not say which side is left, but you know
   brain3d report old.nii --without-side      nobody knows; no side is named, and regions may be wrong
 
@@ -41,7 +43,12 @@ several scans. What is there already is not read again: an interrupted run conti
 def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
     """Describe the command."""
     parser = commands.add_parser("report", help="read scans, write reports", epilog=EPILOG, formatter_class=RAW)
-    parser.add_argument("scan", nargs="*", metavar="SCAN", help="NIfTI files (.nii, .nii.gz), or folders with them")
+    parser.add_argument(
+        "scan",
+        nargs="*",
+        metavar="SCAN",
+        help="NIfTI files (.nii, .nii.gz), DICOM studies (a folder, .zip or multi-frame file), or folders with them",
+    )
     parser.add_argument("--sample", action="store_true", help="read the synthetic scan that comes with the package")
     parser.add_argument(
         "--output", metavar="FILE|FOLDER", help="write the report there instead of on stdout; of many, the folder"
@@ -50,6 +57,12 @@ def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
     parser.add_argument("--preview", metavar="PNG", help="also draw three planes as the model sees them")
     add_model_arguments(parser)
     parser.add_argument("--seed", type=int, default=0, help="for decoding that draws lots; the default does not")
+    parser.add_argument(
+        "--series",
+        metavar="N|TEXT",
+        help="which series of a DICOM study: its number, counted from 1, or words of its description "
+        "(default: its FLAIR series)",
+    )
     parser.add_argument("--axes", metavar="LPS", help="where each stored index grows, if the header does not say")
     parser.add_argument("--without-side", action="store_true", help="accept a header without a usable orientation")
     parser.add_argument("--no-mirror-check", action="store_true", help="do not read the mirror image too")
@@ -79,9 +92,11 @@ def _run_one(args: argparse.Namespace, source: str | Path) -> None:
         raise InputError("--shard and --batch-size are for many studies; give several scans, or --output FOLDER")
     output = None if args.output is None else OutputFile(args.output, "--output")
     preview = None if args.preview is None else OutputFile(args.preview, "--preview", ".png")
-    refuse_clashes([file for file in (output, preview) if file], [find_scan(source)])
+    _refuse_clashes([file for file in (output, preview) if file], find_scan(source, series=args.series))
     with only_results_on_stdout():
-        scan = read_scan(source, axes=args.axes, without_side=args.without_side)
+        scan = read_scan(source, axes=args.axes, without_side=args.without_side, series=args.series)
+        if scan.series:
+            print(f"brain3d: {scan.series.why}", file=sys.stderr)
         from brain3d.reading import load
 
         reader = load(args.model, device=args.device)
@@ -92,6 +107,13 @@ def _run_one(args: argparse.Namespace, source: str | Path) -> None:
     write_together([(file, content) for file, content in files if file])
     if not output:
         sys.stdout.write(text)
+
+
+def _refuse_clashes(outputs: list[OutputFile], scan: Path) -> None:
+    """InputError where one output would be written twice, or over the scan, be it one file of a study's many."""
+    from brain3d.scans import is_part
+
+    refuse_clashes(outputs, [file.path for file in outputs if is_part(file.path, scan)])
 
 
 def _sample(args: argparse.Namespace) -> Path:

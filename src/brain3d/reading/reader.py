@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
@@ -16,7 +16,7 @@ from brain3d.reading.engine import Decoding, Engine, Features, Written
 from brain3d.reading.evidence import suspected_point
 from brain3d.reading.mirror_check import Checked, check, choose, without_side
 from brain3d.reports import Report, mirror_text, parse_findings
-from brain3d.scans import Flag, InputError, Scan, Volume, mirror, prepare, read_scan
+from brain3d.scans import Flag, InputError, Scan, SeriesChoice, Volume, mirror, prepare, read_scan
 from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES
 
 CUT_SHORT = Flag("cut_short", "The text reached the most tokens allowed and may lack its end.")
@@ -62,6 +62,7 @@ class Reader:
         *,
         axes: str | None = None,
         without_side: bool = False,
+        series: str | int | None = None,
         mirror_check: bool = True,
         seed: int = 0,
         max_new_tokens: int = 192,
@@ -70,15 +71,16 @@ class Reader:
     ) -> Report:
         """The report of one scan: a path, or what `read_scan`, `prepared` or `volume` returned.
 
-        `axes` and `without_side` as for `read_scan`, and for a path alone. With `mirror_check` the mirror image is
-        read too, the text is the one that the model finds likelier for the two images together, and its side is
-        withheld where the two readings disagree. Raises InputError for a scan that cannot be read.
+        `axes`, `without_side` and `series` as for `read_scan`, and for a path alone. With `mirror_check` the mirror
+        image is read too, the text is the one that the model finds likelier for the two images together, and its side
+        is withheld where the two readings disagree. Raises InputError for a scan that cannot be read.
         """
         return self.reports(
             [scan],
             batch_size=1,
             axes=axes,
             without_side=without_side,
+            series=series,
             mirror_check=mirror_check,
             seed=seed,
             max_new_tokens=max_new_tokens,
@@ -93,6 +95,7 @@ class Reader:
         batch_size: int = 8,
         axes: str | None = None,
         without_side: bool = False,
+        series: str | int | None = None,
         mirror_check: bool = True,
         seed: int = 0,
         max_new_tokens: int = 192,
@@ -115,30 +118,53 @@ class Reader:
             items = []
             for place, scan in batch:
                 with _placed(scan, place if len(scans) > 1 else None):
-                    items.append(self.prepared(scan, axes=axes, without_side=without_side))
+                    items.append(self.prepared(scan, axes=axes, without_side=without_side, series=series))
             reports.extend(self._read(items, decoding, mirror_check))
         return reports
 
-    def prepared(self, scan: Readable, *, axes: str | None = None, without_side: bool = False) -> Prepared:
-        """A scan made ready for `reports`, which then has nothing left to refuse; raises as `report` does."""
-        if not isinstance(scan, str | os.PathLike) and (axes is not None or without_side):
-            raise InputError("axes and without_side are for a file that is still to be read; give them to read_scan")
+    def prepared(
+        self,
+        scan: Readable,
+        *,
+        axes: str | None = None,
+        without_side: bool = False,
+        series: str | int | None = None,
+    ) -> Prepared:
+        """A scan made ready for `reports`, which then has nothing left to refuse; options and errors as of `report`."""
+        if not isinstance(scan, str | os.PathLike) and (axes is not None or without_side or series is not None):
+            raise InputError(
+                "axes, series and without_side are for a file that is still to be read; give them to read_scan"
+            )
         if isinstance(scan, Prepared):
             _on_grid(scan.volume, self._engine)
             return scan
         if isinstance(scan, Volume):
             return Prepared(_on_grid(scan, self._engine), _describe_volume(scan))
         if not isinstance(scan, Scan):
-            scan = read_scan(scan, axes=axes, without_side=without_side)
+            scan = read_scan(scan, axes=axes, without_side=without_side, series=series)
         return Prepared(prepare(scan, self._engine.spec), _describe(scan))
 
-    def volume(self, scan: Readable, *, axes: str | None = None, without_side: bool = False) -> Volume:
-        """The volume that the model sees of a scan."""
-        return self.prepared(scan, axes=axes, without_side=without_side).volume
+    def volume(
+        self,
+        scan: Readable,
+        *,
+        axes: str | None = None,
+        without_side: bool = False,
+        series: str | int | None = None,
+    ) -> Volume:
+        """The volume that the model sees of a scan; options as for `report`."""
+        return self.prepared(scan, axes=axes, without_side=without_side, series=series).volume
 
-    def visual_tokens(self, scan: Readable, *, axes: str | None = None, without_side: bool = False) -> np.ndarray:
+    def visual_tokens(
+        self,
+        scan: Readable,
+        *,
+        axes: str | None = None,
+        without_side: bool = False,
+        series: str | int | None = None,
+    ) -> np.ndarray:
         """What the language model is given: (K, d) float32."""
-        volume = self.volume(scan, axes=axes, without_side=without_side)
+        volume = self.volume(scan, axes=axes, without_side=without_side, series=series)
         tokens: np.ndarray = self._engine.visual_tokens([volume.data])[0]
         return tokens
 
@@ -214,12 +240,18 @@ def _placed(scan: Readable, place: int | None) -> Iterator[None]:
 
 
 def _describe(scan: Scan) -> dict[str, Any]:
-    return {
+    described = {
         "sha256": scan.sha256,
         "shape": [int(n) for n in scan.data.shape],
         "spacing_mm": [round(float(mm), 4) for mm in scan.spacing_mm],
         "axes": scan.axes if scan.side_known else UNKNOWN_AXES,
     }
+    return described if scan.series is None else {**described, "series": _describe_series(scan.series)}
+
+
+def _describe_series(choice: SeriesChoice) -> dict[str, Any]:
+    """Which series of a DICOM study was read, and what else there was: none of the study's own words."""
+    return {"chosen": choice.chosen, "why": choice.why, "listed": [asdict(summary) for summary in choice.listed]}
 
 
 def _spacing(volume: Volume) -> list[float]:

@@ -2,7 +2,7 @@
 
 from brain3d.scans.inspection import Inspection, inspect_scan
 from brain3d.scans.midplane import MidPlane, mid_plane, upright_rotation
-from brain3d.scans.nifti import find_scan, read_scan, read_stored, write_scan
+from brain3d.scans.nifti import write_scan
 from brain3d.scans.orientation import (
     Side,
     affine_from_axes,
@@ -15,7 +15,8 @@ from brain3d.scans.orientation import (
 )
 from brain3d.scans.preprocess import brain_centre, foreground_mask, normalise, prepare
 from brain3d.scans.preview import render_planes
-from brain3d.scans.types import Flag, InputError, Scan, Stored, Volume, VolumeSpec
+from brain3d.scans.read import find_scan, is_part, read_scan, read_stored
+from brain3d.scans.types import Flag, InputError, Scan, SeriesChoice, SeriesSummary, Stored, Volume, VolumeSpec
 from brain3d.scans.undoing import map_to_scan, to_scan, to_volume
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "Inspection",
     "MidPlane",
     "Scan",
+    "SeriesChoice",
+    "SeriesSummary",
     "Side",
     "Stored",
     "Volume",
@@ -35,6 +38,7 @@ __all__ = [
     "find_scan",
     "foreground_mask",
     "inspect_scan",
+    "is_part",
     "map_to_scan",
     "mid_plane",
     "mirror",

@@ -6,10 +6,6 @@ import gzip
 import hashlib
 import os
 import secrets
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import nibabel as nib
@@ -17,33 +13,16 @@ import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
 from brain3d.scans.forms import forms_differ, header_forms, named_forms, unit_of
-from brain3d.scans.orientation import affine_from_axes, axis_codes, check_axes
-from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES, Flag, InputError, Scan, Stored
+from brain3d.scans.orientation import affine_from_axes, axis_codes
+from brain3d.scans.source import MIN_VOXELS, PathLike, Source, absurd_spacing, check_spacing, check_values
+from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES, Scan, Stored
 
-MIN_VOXELS = 16
-MIN_FIELD_MM = 60.0
-MAX_FIELD_MM = 1000.0
-MIN_SPACING_MM, MAX_SPACING_MM = 0.05, 20.0
 MAX_VOXELS = 2**28
 MAX_HEADER_BYTES = 2**24
 MAX_DEFLATE_RATIO = 1040
 TRAILING_BYTES = 2**20
 GZIP_MAGIC = b"\x1f\x8b"
 SUFFIXES = (".nii", ".nii.gz")
-
-PathLike = str | os.PathLike[str]
-
-
-class _Source:
-    """A file on its way in: its path, and its name as the caller gave it, for messages."""
-
-    def __init__(self, given: PathLike, path: Path) -> None:
-        self.name = " ".join(str(given).split("\n")).replace("\0", "\\0") or "''"
-        self.possible = bool(str(given)) and "\0" not in str(given)
-        self.path = path
-
-    def refuse(self, problem: str) -> InputError:
-        return InputError(f"{self.name}: {problem}")
 
 
 class _Checked(NamedTuple):
@@ -55,49 +34,52 @@ class _Checked(NamedTuple):
     affine: np.ndarray
     side_known: bool
     spacing_mm: tuple[float, float, float]
+    compressed: bool
 
     @property
     def axes(self) -> str:
         return axis_codes(self.affine) if self.side_known else UNKNOWN_AXES
 
 
-def read_scan(path: PathLike, *, axes: str | None = None, without_side: bool = False) -> Scan:
-    """The scan in a NIfTI-1 or NIfTI-2 file (.nii, .nii.gz), or in a folder that holds exactly one.
+def read_nifti(source: Source, stated: str | None, without_side: bool) -> tuple[Scan, Stored]:
+    """The scan in a NIfTI-1 or NIfTI-2 file (.nii, .nii.gz), and how it is stored.
 
-    `axes`, such as "LPS", says where each stored index grows, for a header that does not. Where the header
-    does and disagrees, the scan is refused: one of the two would exchange left and right.
-    `without_side` accepts a header without a usable orientation, or with two that disagree, with `side_known`
-    False and axes "unknown"; the stored order is then taken for RAS, or the sform for right. Not both. Raises
-    InputError, one line.
+    `stated` (axes codes, or None) and `without_side` are `read_scan`'s. Raises InputError, and what `refusing`
+    turns into one.
     """
-    source = _Source(path, Path(path))
-    stated = _stated(source, axes, without_side)
-    with _opening(source) as raw:
+    with source.path.open("rb") as raw:
         found = _check_header(source, raw, stated, without_side)
         data = _read_data(source, raw, found.header, found.shape)
-    data, flags = _check_values(source, data)
+    data, flags = check_values(source, data)
     if not found.side_known:
         flags += (SIDE_UNKNOWN,)
-    return Scan(data, found.affine, found.axes, found.spacing_mm, found.digest, found.side_known, flags, source.name)
+    scan = Scan(data, found.affine, found.axes, found.spacing_mm, found.digest, found.side_known, flags, source.name)
+    return scan, _stored(source, found)
 
 
-def read_stored(path: PathLike, *, axes: str | None = None, without_side: bool = False) -> Stored:
-    """How the scan that `read_scan` would read is stored. Its voxels are hashed, but not read.
+def stored_nifti(source: Source, stated: str | None, without_side: bool) -> Stored:
+    """How the scan is stored that `read_nifti` would read; its voxels are hashed, but not read. Raises as that does."""
+    with source.path.open("rb") as raw:
+        return _stored(source, _check_header(source, raw, stated, without_side))
 
-    Options as for `read_scan`. InputError where the header is one that `read_scan` refuses.
-    """
-    source = _Source(path, Path(path))
-    stated = _stated(source, axes, without_side)
-    with _opening(source) as raw:
-        found = _check_header(source, raw, stated, without_side)
-        compressed = _is_compressed(raw)
+
+def _check_header(source: Source, raw: IO[bytes], stated: str | None, without_side: bool) -> _Checked:
+    digest = hashlib.file_digest(raw, "sha256").hexdigest()  # type: ignore[arg-type]
+    header = _read_header(source, raw)
+    shape = _check_shape(source, header)
+    affine, side_known = _orientation(source, header, stated, without_side)
+    spacing = check_spacing(source, affine, shape, _counted(header))
+    return _Checked(digest, header, shape, affine, side_known, spacing, _is_compressed(raw))
+
+
+def _stored(source: Source, found: _Checked) -> Stored:
     header = found.header
     forms, unusable = named_forms(header)
     slope, intercept = _scaling(source, header)
     return Stored(
         sha256=found.digest,
         format="NIfTI-2" if isinstance(header, nib.Nifti2Header) else "NIfTI-1",
-        compressed=compressed,
+        compressed=found.compressed,
         dtype=header.get_data_dtype().newbyteorder("=").name,
         byte_order="little" if header.endianness == "<" else "big",
         slope=slope,
@@ -108,69 +90,6 @@ def read_stored(path: PathLike, *, axes: str | None = None, without_side: bool =
         forms=forms,
         unusable=unusable,
     )
-
-
-def _stated(source: _Source, axes: str | None, without_side: bool) -> str | None:
-    if axes is not None and without_side:
-        raise source.refuse("--axes and --without-side contradict each other; give one of them")
-    return None if axes is None else check_axes(axes)
-
-
-@contextmanager
-def _opening(source: _Source) -> Iterator[IO[bytes]]:
-    """The source's file, open; what the system has against it becomes an InputError."""
-    try:
-        source.path = _one_file(source)
-        with source.path.open("rb") as raw:
-            yield raw
-    except FileNotFoundError:
-        raise source.refuse("no such file; check the path") from None
-    except PermissionError:
-        raise source.refuse("not readable; check its permissions") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise source.refuse("the compressed data is damaged or cut short; copy or export it again") from None
-    except OSError as error:
-        raise source.refuse(f"cannot be read ({error.strerror or error}); check the file") from None
-
-
-def _check_header(source: _Source, raw: IO[bytes], stated: str | None, without_side: bool) -> _Checked:
-    digest = hashlib.file_digest(raw, "sha256").hexdigest()  # type: ignore[arg-type]
-    header = _read_header(source, raw)
-    shape = _check_shape(source, header)
-    affine, side_known = _orientation(source, header, stated, without_side)
-    return _Checked(digest, header, shape, affine, side_known, _check_spacing(source, header, affine, shape))
-
-
-def find_scan(path: PathLike) -> Path:
-    """The file that `read_scan` would read: the path itself, or the one scan in that folder.
-
-    A path that is not there is given back. InputError, one line, for a folder that holds none or several, and
-    for a path that can be none.
-    """
-    source = _Source(path, Path(path))
-    try:
-        return _one_file(source)
-    except OSError as error:
-        raise source.refuse(f"cannot be read ({error.strerror or error}); check the folder") from None
-
-
-def _one_file(source: _Source) -> Path:
-    if not source.possible:
-        raise source.refuse("no such file; check the path")
-    if not source.path.is_dir():
-        if source.path.exists() and not source.path.is_file():
-            raise source.refuse("neither a file nor a folder; give a .nii or .nii.gz file")
-        return source.path
-    found = sorted(
-        entry
-        for entry in source.path.iterdir()
-        if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
-    )
-    if not found:
-        raise source.refuse("a folder without a NIfTI scan; give a .nii or .nii.gz file")
-    if len(found) > 1:
-        raise source.refuse(f"a folder with {len(found)} NIfTI files; give one of them")
-    return found[0]
 
 
 def _opened(raw: IO[bytes]) -> IO[bytes]:
@@ -185,7 +104,7 @@ def _is_compressed(raw: IO[bytes]) -> bool:
     return raw.read(2) == GZIP_MAGIC
 
 
-def _read_header(source: _Source, raw: IO[bytes]) -> Any:
+def _read_header(source: Source, raw: IO[bytes]) -> Any:
     block = _opened(raw).read(540)
     if block[344:348] == b"ni1\0":
         raise source.refuse("one half of a .hdr/.img pair; convert it to a single .nii file")
@@ -194,7 +113,7 @@ def _read_header(source: _Source, raw: IO[bytes]) -> Any:
     elif block[344:348] == b"n+1\0":
         kind, block = nib.Nifti1Header, block[:348]
     else:
-        raise source.refuse("not a NIfTI file; give a .nii or .nii.gz file")
+        raise source.refuse("not a NIfTI file, and no DICOM; give a .nii or .nii.gz file, or a DICOM study")
     try:
         header = kind(block, check=False)
     except (HeaderDataError, ValueError, KeyError) as error:
@@ -211,7 +130,7 @@ def _first_line(error: Exception) -> str:
     return str(error).strip("'\"").split("\n")[0]
 
 
-def _check_shape(source: _Source, header: Any) -> tuple[int, int, int]:
+def _check_shape(source: Source, header: Any) -> tuple[int, int, int]:
     """The 3-D shape, once dimensions, type and size have been found sane; nothing is allocated before."""
     rank = int(header["dim"][0])
     if not 1 <= rank <= 7:
@@ -233,7 +152,7 @@ def _check_shape(source: _Source, header: Any) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
-def _check_size(source: _Source, header: Any, shape: tuple[int, ...], words: str) -> None:
+def _check_size(source: Source, header: Any, shape: tuple[int, ...], words: str) -> None:
     dtype = header.get_data_dtype()
     if dtype.fields is not None or dtype.kind not in "iuf":
         what = "colour" if dtype.fields is not None else str(dtype)
@@ -251,7 +170,7 @@ def _check_size(source: _Source, header: Any, shape: tuple[int, ...], words: str
         raise source.refuse(f"cut short: smaller than its {words} voxels need; copy or export it again")
 
 
-def _data_offset(source: _Source, header: Any) -> int:
+def _data_offset(source: Source, header: Any) -> int:
     """Where the voxels begin: behind the header and its extension flag. 0 leaves that unsaid; nothing lies before."""
     offset, first = float(header["vox_offset"]), int(header.single_vox_offset)
     if not 0 <= offset <= MAX_HEADER_BYTES:
@@ -265,7 +184,7 @@ def _data_offset(source: _Source, header: Any) -> int:
     return int(offset)
 
 
-def _orientation(source: _Source, header: Any, stated: str | None, without_side: bool) -> tuple[np.ndarray, bool]:
+def _orientation(source: Source, header: Any, stated: str | None, without_side: bool) -> tuple[np.ndarray, bool]:
     """The affine, and whether it says which side is left."""
     affines, problem = header_forms(header)
     if len(affines) == 2 and forms_differ(*affines):
@@ -279,7 +198,7 @@ def _orientation(source: _Source, header: Any, stated: str | None, without_side:
         return affines[0], True
     zooms = [float(size) * unit_of(header)[1] for size in header["pixdim"][1:4]]
     if not all(size > 0 for size in zooms):
-        raise source.refuse(_absurd(header, zooms))
+        raise source.refuse(absurd_spacing(zooms, _counted(header)))
     if stated is None and not without_side:
         what = f"the header's {problem}" if problem else "the header does not say which side is left"
         raise source.refuse(f"{what}; give the axes (--axes LPS) or accept a report without a side (--without-side)")
@@ -287,7 +206,7 @@ def _orientation(source: _Source, header: Any, stated: str | None, without_side:
 
 
 def _one_of_two(
-    source: _Source, affines: list[np.ndarray], stated: str | None, without_side: bool
+    source: Source, affines: list[np.ndarray], stated: str | None, without_side: bool
 ) -> tuple[np.ndarray, bool]:
     """The one of a header's two orientations that the caller states; without a side, the sform."""
     matching = [affine for affine in affines if axis_codes(affine) == stated]
@@ -301,29 +220,12 @@ def _one_of_two(
     )
 
 
-def _absurd(header: Any, spacing: Sequence[float] | np.ndarray) -> str:
+def _counted(header: Any) -> str:
     unit, mm = unit_of(header)
-    words = " x ".join(f"{size:.3g}" for size in spacing)
-    counted = "" if mm == 1 else f" (its header counts in {unit})"
-    return f"a voxel size of {words} mm{counted} cannot be right; correct the header"
+    return "" if mm == 1 else f" (its header counts in {unit})"
 
 
-def _check_spacing(
-    source: _Source, header: Any, affine: np.ndarray, shape: tuple[int, ...]
-) -> tuple[float, float, float]:
-    spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
-    if not all(MIN_SPACING_MM <= mm <= MAX_SPACING_MM for mm in spacing):
-        raise source.refuse(_absurd(header, spacing))
-    field = spacing * np.array(shape)
-    words = " x ".join(f"{mm:.0f}" for mm in field)
-    if field.min() < MIN_FIELD_MM:
-        raise source.refuse(f"too small ({words} mm); a scan must cover at least {MIN_FIELD_MM:.0f} mm each way")
-    if field.max() > MAX_FIELD_MM:
-        raise source.refuse(f"a field of view of {words} mm cannot be a head's; correct the header")
-    return float(spacing[0]), float(spacing[1]), float(spacing[2])
-
-
-def _read_data(source: _Source, raw: IO[bytes], header: Any, shape: tuple[int, int, int]) -> np.ndarray:
+def _read_data(source: Source, raw: IO[bytes], header: Any, shape: tuple[int, int, int]) -> np.ndarray:
     """The scaled voxels as float32 in the stored axis order, reading no more than the header's size."""
     dtype = header.get_data_dtype()
     n_bytes = shape[0] * shape[1] * shape[2] * dtype.itemsize
@@ -343,7 +245,7 @@ def _read_data(source: _Source, raw: IO[bytes], header: Any, shape: tuple[int, i
     return data
 
 
-def _scaling(source: _Source, header: Any) -> tuple[float, float]:
+def _scaling(source: Source, header: Any) -> tuple[float, float]:
     """Slope and intercept from stored numbers to intensities; 1 and 0 where the header gives none."""
     try:
         slope, intercept = header.get_slope_inter()
@@ -352,31 +254,13 @@ def _scaling(source: _Source, header: Any) -> tuple[float, float]:
     return (1.0, 0.0) if slope is None else (float(slope), float(intercept))
 
 
-def _check_values(source: _Source, data: np.ndarray) -> tuple[np.ndarray, tuple[Flag, ...]]:
-    """The data with what is not a number replaced by zero, and a flag where that was done."""
-    low, high = float(data.min()), float(data.max())
-    flags: tuple[Flag, ...] = ()
-    if not (np.isfinite(low) and np.isfinite(high)):
-        finite = np.isfinite(data)
-        middle = finite[tuple(slice(n // 3, n - n // 3) for n in data.shape)]
-        if middle.mean() < 0.5:
-            raise source.refuse("most of its voxels are NaN or infinite; export it again")
-        count = int(finite.size - np.count_nonzero(finite))
-        data[~finite] = 0.0
-        low, high = float(data.min()), float(data.max())
-        flags = (Flag("nan_background", f"{count} voxels are not numbers and were read as 0."),)
-    if low == high:
-        raise source.refuse("an empty image, every voxel has the same value; give the scan itself")
-    return data, flags
-
-
 def write_scan(path: PathLike, data: np.ndarray, affine: np.ndarray, dtype: Any = np.float32) -> None:
     """Write a 3-D array and its (4, 4) affine as NIfTI-1, .nii or .nii.gz; all of it or nothing.
 
     Integer types are rounded to, and ValueError raised where a value does not fit. InputError where the path
     has another suffix or cannot be written. The same input gives the same bytes.
     """
-    source = _Source(path, Path(path))
+    source = Source(path)
     if not source.path.name.lower().endswith(SUFFIXES):
         raise source.refuse("not a NIfTI name; end it in .nii or .nii.gz")
     image = nib.Nifti1Image(_as_dtype(np.asarray(data), np.dtype(dtype)), np.asarray(affine))
@@ -399,7 +283,7 @@ def _as_dtype(data: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     return data.astype(dtype)
 
 
-def _write_whole(source: _Source, content: bytes) -> None:
+def _write_whole(source: Source, content: bytes) -> None:
     temporary = source.path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with temporary.open("xb") as file:

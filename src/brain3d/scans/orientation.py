@@ -71,6 +71,11 @@ def affine_from_axes(axes: str, spacing_mm: Sequence[float]) -> np.ndarray:
     return affine
 
 
+def ras_from_lps(affine: np.ndarray) -> np.ndarray:
+    """A (4, 4) affine to millimetres left, posterior, superior, DICOM's world, turned to right, anterior."""
+    return np.asarray(np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(affine, dtype=np.float64) + 0.0)
+
+
 def direction_cosines(affine: np.ndarray) -> np.ndarray:
     """The (3, 3) matrix whose columns are the unit world directions of the three indices."""
     linear = np.asarray(affine, dtype=np.float64)[:3, :3]

@@ -30,14 +30,38 @@ SIDE_UNKNOWN = Flag(
 
 
 @dataclass(frozen=True)
+class SeriesSummary:
+    """One series of a DICOM study, in words that are this software's own and none of the study's.
+
+    `number` counts from 1; `kind` is its protocol or what else it is, such as "T1", "localiser"; `images` its
+    number of slices, or of files where these are no slices; `problem` why it cannot be read, or "".
+    """
+
+    number: int
+    kind: str
+    images: int
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class SeriesChoice:
+    """Which series of a study was read, in one sentence `why`, and all that there were, the chosen one too."""
+
+    chosen: int
+    why: str
+    listed: tuple[SeriesSummary, ...]
+
+
+@dataclass(frozen=True)
 class Scan:
     """What was read from a file, in the file's own axis order.
 
     `data` is 3-D float32; `affine` (4, 4) takes voxel indices to millimetres towards right, anterior,
     superior; `axes` names the direction in which each index grows, e.g. "LPS", or is "unknown" where
-    `side_known` is False; `sha256` is the hash of the file's bytes; `side_known` is False where the header
-    does not say which side is left and the caller accepted that. `given` is the file's name as the caller gave
-    it, for error messages alone: it never reaches a report.
+    `side_known` is False; `sha256` is the hash of a NIfTI file's bytes, or of a DICOM series' voxels and
+    geometry; `side_known` is False where the header does not say which side is left and the caller accepted
+    that. `given` is the file's name as the caller gave it, for error messages alone: it never reaches a report.
+    `series` says how the series was chosen, None for NIfTI.
     """
 
     data: np.ndarray
@@ -48,6 +72,7 @@ class Scan:
     side_known: bool = True
     flags: tuple[Flag, ...] = ()
     given: str = field(default="", repr=False)
+    series: SeriesChoice | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,106 @@
+"""The door for scans: what a path holds, NIfTI or DICOM, and the scan in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from brain3d.scans.dicom import read_dicom
+from brain3d.scans.dicom_files import HEAD_BYTES, holds_dicom, is_dicom, is_zip, looks_like_dicom
+from brain3d.scans.nifti import SUFFIXES, read_nifti, stored_nifti
+from brain3d.scans.orientation import check_axes
+from brain3d.scans.source import PathLike, Source, refusing
+from brain3d.scans.types import Scan, Stored
+
+
+def read_scan(
+    path: PathLike, *, axes: str | None = None, without_side: bool = False, series: str | int | None = None
+) -> Scan:
+    """The scan in a NIfTI file (.nii, .nii.gz) or a DICOM study, or in a folder that holds one of them.
+
+    A DICOM study is a folder, searched recursively, a zip archive of one, or a single multi-frame file; its
+    FLAIR series is read, or the one that `series` names: its number in the study as listed by `Scan.series`, or
+    words of its description. `axes`, such as "LPS", says where each stored index grows, for a header that does
+    not. Where the header does and disagrees, the scan is refused: one of the two would exchange left and right.
+    `without_side` accepts a header without a usable orientation, or with two that disagree, with `side_known`
+    False and axes "unknown"; the stored order is then taken for RAS, or the sform for right. Not both. Raises
+    InputError, one line.
+    """
+    source = Source(path)
+    stated = _stated(source, axes, without_side)
+    wanted = None if series is None else str(series)
+    with refusing(source):
+        source.path = _located(source, wanted is not None)
+        if _is_study(source.path):
+            return read_dicom(source, stated, without_side, wanted)
+        if wanted is not None:
+            raise source.refuse("no DICOM study, so there is no series to choose; leave --series out")
+        return read_nifti(source, stated, without_side)[0]
+
+
+def read_stored(path: PathLike, *, axes: str | None = None, without_side: bool = False) -> Stored:
+    """How the scan in a NIfTI file that `read_scan` would read is stored. Its voxels are hashed, but not read.
+
+    Options as for `read_scan`. InputError where the header is one that `read_scan` refuses, and for DICOM.
+    """
+    source = Source(path)
+    stated = _stated(source, axes, without_side)
+    with refusing(source):
+        source.path = _located(source, needs_dicom=False)
+        if _is_study(source.path):
+            raise source.refuse("a DICOM study; give a .nii or .nii.gz file")
+        return stored_nifti(source, stated, without_side)
+
+
+def _stated(source: Source, axes: str | None, without_side: bool) -> str | None:
+    if axes is not None and without_side:
+        raise source.refuse("--axes and --without-side contradict each other; give one of them")
+    return None if axes is None else check_axes(axes)
+
+
+def find_scan(path: PathLike, *, series: str | int | None = None) -> Path:
+    """What `read_scan` would read: the path itself, the one NIfTI file in that folder, or the folder of a DICOM study.
+
+    A path that is not there is given back. InputError, one line, for a folder that holds none or several, and
+    for a path that can be none.
+    """
+    source = Source(path)
+    try:
+        return _located(source, series is not None)
+    except OSError as error:
+        raise source.refuse(f"cannot be read ({error.strerror or error}); check the folder") from None
+
+
+def is_part(path: Path, scan: Path) -> bool:
+    """Whether a file is the scan that `find_scan` found, or one of the DICOM files below it."""
+    path, scan = path.resolve(), scan.resolve()
+    return path == scan or (scan in path.parents and is_dicom(path))
+
+
+def _is_study(path: Path) -> bool:
+    if path.is_dir():
+        return True
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    return is_zip(head) or looks_like_dicom(head)
+
+
+def _located(source: Source, needs_dicom: bool) -> Path:
+    """The NIfTI file, or what holds the DICOM study; a folder's one NIfTI file comes first, unless DICOM is needed."""
+    if not source.possible:
+        raise source.refuse("no such file; check the path")
+    if not source.path.is_dir():
+        if source.path.exists() and not source.path.is_file():
+            raise source.refuse("neither a file nor a folder; give a .nii or .nii.gz file, or a DICOM study")
+        return source.path
+    found = sorted(
+        entry
+        for entry in source.path.iterdir()
+        if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
+    )
+    if (needs_dicom or not found) and holds_dicom(source):
+        return source.path
+    if not found:
+        raise source.refuse("a folder without a NIfTI scan or DICOM images; give a .nii or .nii.gz file, or a study")
+    if len(found) > 1:
+        raise source.refuse(f"a folder with {len(found)} NIfTI files; give one of them")
+    return found[0]

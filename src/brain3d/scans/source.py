@@ -1,0 +1,89 @@
+"""A scan on its way in: its name for messages, what the file system says, and what no scan of a head can be."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from brain3d.scans.types import Flag, InputError
+
+MIN_VOXELS = 16
+MIN_FIELD_MM = 60.0
+MAX_FIELD_MM = 1000.0
+MIN_SPACING_MM, MAX_SPACING_MM = 0.05, 20.0
+
+PathLike = str | os.PathLike[str]
+
+
+class Source:
+    """A file or folder on its way in: its path, and its name as the caller gave it, for messages."""
+
+    def __init__(self, given: PathLike) -> None:
+        self.name = " ".join(str(given).split("\n")).replace("\0", "\\0") or "''"
+        self.possible = bool(str(given)) and "\0" not in str(given)
+        self.path = Path(given)
+
+    def refuse(self, problem: str) -> InputError:
+        """The error to raise: one line that names the input as the caller did."""
+        return InputError(f"{self.name}: {problem}")
+
+
+@contextmanager
+def refusing(source: Source) -> Iterator[None]:
+    """What the file system or a decompressor says against a source becomes an InputError, one line."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise source.refuse("no such file; check the path") from None
+    except PermissionError:
+        raise source.refuse("not readable; check its permissions") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise source.refuse("the compressed data is damaged or cut short; copy or export it again") from None
+    except OSError as error:
+        raise source.refuse(f"cannot be read ({error.strerror or error}); check the file") from None
+
+
+def absurd_spacing(spacing_mm: Sequence[float] | np.ndarray, counted: str = "") -> str:
+    """The words for a voxel size that cannot be; `counted` says in which unit the header gave it."""
+    words = " x ".join(f"{size:.3g}" for size in spacing_mm)
+    return f"a voxel size of {words} mm{counted} cannot be right; correct the header"
+
+
+def check_spacing(
+    source: Source, affine: np.ndarray, shape: Sequence[int], counted: str = ""
+) -> tuple[float, float, float]:
+    """The voxel size in mm of a (4, 4) affine; InputError unless it and the field of view can be a head's."""
+    spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    if not all(MIN_SPACING_MM <= mm <= MAX_SPACING_MM for mm in spacing):
+        raise source.refuse(absurd_spacing(spacing, counted))
+    field = spacing * np.array(shape)
+    words = " x ".join(f"{mm:.0f}" for mm in field)
+    if field.min() < MIN_FIELD_MM:
+        raise source.refuse(f"too small ({words} mm); a scan must cover at least {MIN_FIELD_MM:.0f} mm each way")
+    if field.max() > MAX_FIELD_MM:
+        raise source.refuse(f"a field of view of {words} mm cannot be a head's; correct the header")
+    return float(spacing[0]), float(spacing[1]), float(spacing[2])
+
+
+def check_values(source: Source, data: np.ndarray) -> tuple[np.ndarray, tuple[Flag, ...]]:
+    """The data with what is not a number replaced by zero, and a flag where that was done."""
+    low, high = float(data.min()), float(data.max())
+    flags: tuple[Flag, ...] = ()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        finite = np.isfinite(data)
+        middle = finite[tuple(slice(n // 3, n - n // 3) for n in data.shape)]
+        if middle.mean() < 0.5:
+            raise source.refuse("most of its voxels are NaN or infinite; export it again")
+        count = int(finite.size - np.count_nonzero(finite))
+        data[~finite] = 0.0
+        low, high = float(data.min()), float(data.max())
+        flags = (Flag("nan_background", f"{count} voxels are not numbers and were read as 0."),)
+    if low == high:
+        raise source.refuse("an empty image, every voxel has the same value; give the scan itself")
+    return data, flags
