@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain3d.reading.studies import Study, find_studies, nifti_files, shard, study_names
+from brain3d.reading.studies import Study, find_studies, holds_several_studies, nifti_files, shard, study_names
 from brain3d.scans import InputError
 
 PLACES = st.lists(st.text("aA.-_ /é\n\udcff", min_size=1, max_size=8).map(lambda text: text + ".nii"), unique=True)
@@ -65,6 +66,9 @@ def test_names_are_safe_and_differ_and_do_not_depend_on_the_order(given_places: 
         ("=1+1.nii", "_1_1"),
         (".nii.gz", "_"),
         ("Müller.nii", "Müller"),
+        ("export/a.ZIP", "export__a"),
+        ("a.dcm", "a"),
+        ("p1/st 2", "p1__st_2"),
         ("\udcff.nii", "_"),
     ],
 )
@@ -134,3 +138,49 @@ def test_a_folder_that_cannot_be_searched_is_told(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Path, "iterdir", shut)
     with pytest.raises(InputError, match=r"shut: cannot be searched .Permission denied."):
         nifti_files(tmp_path)
+
+
+def dicom(path: Path, study: str) -> None:
+    """A file that says which study it belongs to, and nothing else."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    uid = study.encode() + b"\0" * (len(study) % 2)
+    tags = ((0x0008, 0x0016, b"1.2.840.10008.5.1.4.1.1.4\0"), (0x0020, 0x000D, uid))
+    elements = (struct.pack("<HH2sH", group, tag, b"UI", len(value)) + value for group, tag, value in tags)
+    path.write_bytes(b"\0" * 128 + b"DICM" + b"".join(elements))
+
+
+def test_dicom_studies_are_named_by_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place in ("p/one/s1/a", "p/one/s2/b", "p/.hidden/c"):
+        dicom(Path(place), "1.2.3")
+    for place in ("p/two/a", "p/two/b"):
+        dicom(Path(place), "1.2.4")
+    dicom(Path("p/three/single.dcm"), "1.2.5")
+    touch(tmp_path, "p/two.nii", "p/notes.txt")
+
+    def names(*inputs: str) -> list[str]:
+        return [study.name for study in find_studies(inputs)]
+
+    nifti, folder = sorted(name for name in names("p") if name.startswith("two"))
+    assert names("p")[:2] == ["one", "three__single"]
+    assert set(names("p")[2:]) == {nifti, folder}
+    assert all(re.fullmatch("two-[0-9a-f]{12}", name) for name in (nifti, folder))
+    assert names("p/one") == names("p/one/") == ["one"]
+    assert names("p/one/s1", "p/two") == ["one__s1__a", "two"]  # the one file that is left of it
+    assert names("p/one", "p/two") == names("p/one", "p/two", "p/two") == ["one", "two"]
+    assert names("p/two/a") == ["a"]
+    one = find_studies(["p/one"])[0]
+    assert (one.path, one.files) == (Path("p/one"), (Path("p/one/s1/a"), Path("p/one/s2/b")))
+    assert find_studies(["p/three"]) == [Study("single", Path("p/three/single.dcm"))]
+    assert holds_several_studies("p")
+    assert not holds_several_studies("p/one")
+
+
+def test_a_linked_study_is_found_once(tmp_path: Path) -> None:
+    dicom(tmp_path / "elsewhere" / "a", "1.2.3")
+    dicom(tmp_path / "elsewhere" / "b", "1.2.3")
+    (tmp_path / "p").mkdir()
+    for name in ("x", "y"):
+        (tmp_path / "p" / name).symlink_to(tmp_path / "elsewhere")
+    (found,) = find_studies([str(tmp_path / "p")])
+    assert (found.name, found.path, len(found.files)) == ("x", tmp_path / "p" / "x", 2)

@@ -8,7 +8,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from dicom_studies import as_bytes, multiframe_of, save, series_of
 from heads import ORDERS, affine_of, head, reorder
+from pydicom.uid import ExplicitVRBigEndian, RLELossless
 
 from brain3d.scans import (
     InputError,
@@ -20,6 +22,7 @@ from brain3d.scans import (
     prepare,
     read_scan,
     read_stored,
+    read_with_stored,
     write_scan,
 )
 
@@ -146,3 +149,64 @@ def test_what_is_no_head_is_refused(tmp_path: Path) -> None:
     write_scan(tmp_path / "a.nii", np.random.default_rng(0).normal(size=SHAPE), affine_of(SPACING, SHAPE))
     with pytest.raises(InputError, match="give a scan of a head"):
         inspect(tmp_path / "a.nii")
+
+
+DICOM_SHAPE, DICOM_SPACING = (30, 36, 28), (6.0, 6.0, 7.0)
+
+
+def test_a_dicom_series_has_the_facts_of_the_same_nifti_file(tmp_path: Path) -> None:
+    affine = affine_of(DICOM_SPACING, DICOM_SHAPE, (0, 0, 12), (5, 6, 7))
+    data = np.rint(head(affine, DICOM_SHAPE, centre_mm=(8, 10, 4)))
+    write_scan(tmp_path / "a.nii", data, affine, np.int16)
+    study = save(tmp_path / "study", series_of(data, affine, 3))
+    other = {"InversionTime": None, "EchoTime": 3.0, "SeriesDescription": "t1 of Jane", "ScanningSequence": "GR"}
+    save(study, series_of(data, affine, 1, **other), prefix="o")
+    nifti, found = inspect(tmp_path / "a.nii"), inspect_scan(*read_with_stored(study), SPEC)
+    assert (found.file.format, found.file.dtype, found.file.byte_order) == ("DICOM", "int16", "little")
+    assert (found.file.slope, found.file.intercept, found.file.compressed) == (0.5, 10.0, False)
+    assert (found.file.slices, found.file.transfer_syntax) == (28, "Explicit VR Little Endian")
+    assert found.series is not None
+    assert found.series.chosen == 2
+    assert (found.orientation.source, found.orientation.sform, found.orientation.qform) == ("dicom", None, None)
+    same = ("axes", "side_known", "oblique_deg", "handedness")
+    assert [getattr(found.orientation, name) for name in same] == [getattr(nifti.orientation, name) for name in same]
+    assert (found.shape, found.intensity, found.flags) == (nifti.shape, nifti.intensity, nifti.flags)
+    assert found.spacing_mm == pytest.approx(nifti.spacing_mm, abs=1e-3)
+    assert found.brain.centre_voxel == pytest.approx(nifti.brain.centre_voxel, abs=0.2)
+    assert (nifti.series, nifti.file.slices, nifti.file.transfer_syntax) == (None, None, None)
+    words = str(found.to_dict())
+    assert "Jane" not in words
+    assert (read_stored(study).sha256, read_scan(study).sha256) == (found.sha256, found.sha256)
+
+
+def test_how_dicom_series_are_stored(tmp_path: Path) -> None:
+    affine = affine_of(DICOM_SPACING, DICOM_SHAPE)
+    data = np.rint(head(affine, DICOM_SHAPE))
+    stored = read_stored(save(tmp_path / "big", series_of(data, affine), syntax=ExplicitVRBigEndian))
+    assert (stored.byte_order, stored.dtype, stored.compressed) == ("big", "int16", False)
+    whole = multiframe_of(data, affine, PixelRepresentation=0)
+    as_bytes(whole)
+    whole.compress(RLELossless)
+    (tmp_path / "rle").write_bytes(as_bytes(whole, RLELossless))
+    stored = read_stored(tmp_path / "rle")
+    assert (stored.transfer_syntax, stored.dtype, stored.compressed) == ("RLE Lossless", "uint16", True)
+    slices = series_of(data, affine)
+    slices[3].RescaleSlope = 0.75
+    for bare, one in enumerate(slices):
+        (tmp_path / "mixed").mkdir(exist_ok=True)
+        (tmp_path / "mixed" / str(bare)).write_bytes(as_bytes(one, bare=True))
+    stored = read_stored(tmp_path / "mixed")
+    assert (stored.slope, stored.intercept) == (None, None)
+    assert stored.transfer_syntax == "Explicit VR Little Endian"
+
+
+def test_slices_that_do_not_say_where_they_lie(tmp_path: Path) -> None:
+    affine = affine_of(DICOM_SPACING, DICOM_SHAPE)
+    slices = series_of(np.rint(head(affine, DICOM_SHAPE)), affine, ImagePositionPatient=None)
+    study = save(tmp_path, slices)
+    for options, known in (
+        ({"axes": "RAS"}, ("RAS", True, "caller")),
+        ({"without_side": True}, ("unknown", False, "assumed")),
+    ):
+        found = inspect(study, **options).orientation
+        assert (found.axes, found.side_known, found.source) == known

@@ -144,4 +144,11 @@ def refuse_clashes(files: list[OutputFile], inputs: list[Path]) -> None:
             raise InputError(f"{file.given}: an input or another output has this name; give a new one")
 
 
+def refuse_overwriting(files: list[OutputFile], scan: Path) -> None:
+    """InputError where one file is to be written twice, or over the scan, be it one file of a study's many."""
+    from brain3d.scans import is_part
+
+    refuse_clashes(files, [file.path for file in files if is_part(file.path, scan)])
+
+
 Subparsers = argparse._SubParsersAction  # the type that argparse gives no public name

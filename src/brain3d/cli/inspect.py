@@ -14,17 +14,20 @@ from brain3d.cli.common import (
     OutputFile,
     Subparsers,
     only_results_on_stdout,
-    refuse_clashes,
+    refuse_overwriting,
     write_together,
 )
 
 if TYPE_CHECKING:
-    from brain3d.scans.inspection import Inspection, Intensity, Lying
+    from brain3d.scans import SeriesChoice, SeriesSummary
+    from brain3d.scans.inspection import File, Inspection, Intensity, Lying
 
 EPILOG = """examples:
   brain3d inspect scan.nii.gz
   brain3d inspect scan.nii.gz --preview look.png
   brain3d inspect scan.nii.gz --json
+  brain3d inspect study/                     a DICOM study: its FLAIR series (or a .zip of one)
+  brain3d inspect study.zip --series 3       another series of it
   brain3d inspect old.nii --axes LPS         the header does not say which side is left, but you know
   brain3d inspect old.nii --without-side     nobody knows
 
@@ -35,6 +38,7 @@ DIRECTIONS = {"L": "left", "R": "right", "A": "front", "P": "back", "S": "top", 
 SOURCES = {
     "sform": "as the header's sform says",
     "qform": "as the header's qform says",
+    "dicom": "as the headers of its slices say",
     "caller": "as --axes says; the header does not",
     "assumed": "assumed; the header does not say",
 }
@@ -44,9 +48,12 @@ Row = tuple[str, str]
 def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
     """Describe the command."""
     parser = commands.add_parser("inspect", help="what a scan is, without a model", epilog=EPILOG, formatter_class=RAW)
-    parser.add_argument("scan", metavar="SCAN", help="a NIfTI file (.nii, .nii.gz), or a folder with one")
+    parser.add_argument("scan", metavar="SCAN", help="a NIfTI file (.nii, .nii.gz) or a DICOM study")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     parser.add_argument("--preview", metavar="PNG", help="also draw three planes as the model sees them")
+    parser.add_argument(
+        "--series", metavar="N|TEXT", help="which series of a DICOM study (default: its FLAIR series); as for report"
+    )
     parser.add_argument("--axes", metavar="LPS", help="where each stored index grows, if the header does not say")
     parser.add_argument("--without-side", action="store_true", help="accept a header without a usable orientation")
     return parser
@@ -55,14 +62,13 @@ def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> None:
     """Inspect the scan, draw the picture, print the facts."""
     from brain3d.reading.models import EMBEDDED, find_model, volume_spec
-    from brain3d.scans import find_scan, inspect_scan, read_scan, read_stored
+    from brain3d.scans import find_scan, inspect_scan, read_with_stored
 
     preview = None if args.preview is None else OutputFile(args.preview, "--preview", ".png")
-    refuse_clashes([preview] if preview else [], [find_scan(args.scan)])
-    asked = {"axes": args.axes, "without_side": args.without_side}
+    refuse_overwriting([preview] if preview else [], find_scan(args.scan, series=args.series))
     with only_results_on_stdout():
-        scan = read_scan(args.scan, **asked)
-        found = inspect_scan(scan, read_stored(args.scan, **asked), volume_spec(find_model(EMBEDDED)))
+        scan, stored = read_with_stored(args.scan, axes=args.axes, without_side=args.without_side, series=args.series)
+        found = inspect_scan(scan, stored, volume_spec(find_model(EMBEDDED)))
         picture = _picture(found) if preview else b""
     if preview:
         write_together([(preview, picture)])
@@ -77,7 +83,7 @@ def to_text(found: Inspection, name: str) -> str:
     """The facts for a person at a terminal, under the name that the caller gave the scan."""
     sections = (
         ("What it is", _file_rows(found)),
-        ("How it lies", _orientation_rows(found.orientation)),
+        ("How it lies", _orientation_rows(found.orientation, found.series is not None)),
         ("Intensities", _intensity_rows(found.intensity)),
         ("The brain", _brain_rows(found)),
         ("What will be done to it", [(f"{n}.", words) for n, words in enumerate(map(step_in_words, _steps(found)), 1)]),
@@ -97,18 +103,43 @@ def _row(label: str, words: str) -> str:
 def _file_rows(found: Inspection) -> list[Row]:
     file = found.file
     packed = "compressed" if file.compressed else "not compressed"
-    scaled = "" if (file.slope, file.intercept) == (1, 0) else f"; times {file.slope:g}, plus {file.intercept:g}"
+    slices = "" if file.slices is None else f", {file.slices} slices"
+    syntax = "" if file.transfer_syntax is None else f" ({file.transfer_syntax})"
     unit = "" if file.unit == "millimetres" else f"; its lengths are in {file.unit}"
     field = [n * mm for n, mm in zip(found.shape, found.spacing_mm, strict=True)]
     return [
-        ("format", f"{file.format}, {packed}, {file.dtype}, {file.byte_order}-endian{scaled}{unit}"),
+        (
+            "format",
+            f"{file.format}{slices}, {packed}{syntax}, {file.dtype}, {file.byte_order}-endian{_scaling(file)}{unit}",
+        ),
+        *_series_rows(found.series),
         ("voxels", f"{_by(found.shape)} of {_by(found.spacing_mm)} mm: a field of view of {_by(field, '.0f')} mm"),
         ("values", f"{found.intensity.lowest:g} to {found.intensity.highest:g}"),
-        ("sha256", found.sha256),
+        ("sha256", found.sha256 if found.series is None else f"{found.sha256}, of the series' voxels and geometry"),
     ]
 
 
-def _orientation_rows(lying: Lying) -> list[Row]:
+def _scaling(file: File) -> str:
+    if file.slope is None or file.intercept is None:
+        return "; each slice in a scale of its own"
+    return "" if (file.slope, file.intercept) == (1, 0) else f"; times {file.slope:g}, plus {file.intercept:g}"
+
+
+def _series_rows(series: SeriesChoice | None) -> list[Row]:
+    """Which series of a study this is, and, one a line, what the others are."""
+    if series is None:
+        return []
+    others = [one for one in series.listed if one.number != series.chosen]
+    words = [_series_in_words(one) for one in others] or ["none"]
+    return [("series", series.why), ("others", words[0]), *(("", more) for more in words[1:])]
+
+
+def _series_in_words(one: SeriesSummary) -> str:
+    images = "1 image" if one.images == 1 else f"{one.images} images"
+    return f"{one.number}: {one.kind}, {images}" + (f"; cannot be read: {one.problem}" if one.problem else "")
+
+
+def _orientation_rows(lying: Lying, dicom: bool) -> list[Row]:
     if lying.side_known:
         growing = ", ".join(DIRECTIONS[letter] for letter in lying.axes)
         axes = f"{lying.axes}: the three indices grow towards {growing}; {SOURCES[lying.source]}"
@@ -120,6 +151,9 @@ def _orientation_rows(lying: Lying) -> list[Row]:
         handed = "unknown"
     straight = "no: along the anatomical axes" if lying.oblique_deg == 0 else f"by {lying.oblique_deg:g} degrees"
     rows = [("axes", axes), ("side", side), ("oblique", straight), ("handedness", handed)]
+    if dicom:
+        said = "say" if lying.source == "dicom" else "do not say"
+        return [*rows, ("headers", f"the slices {said} where they lie")]
     return [*rows, ("header", _forms_in_words(lying))]
 
 

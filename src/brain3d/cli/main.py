@@ -18,6 +18,7 @@ DEBUG_HELP = "on an error, show where it arose"
 EPILOG = """examples:
   brain3d report --sample                  read the scan that comes with the package
   brain3d report scan.nii.gz               read a FLAIR scan, NIfTI
+  brain3d report study/                    read the FLAIR series of a DICOM study
   brain3d report scans --output reports    read every scan in a folder
   brain3d inspect scan.nii.gz              what the scan is and what will be done to it
   brain3d demo                             make a synthetic patient, read it, show it beside its truth

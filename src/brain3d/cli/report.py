@@ -14,7 +14,7 @@ from brain3d.cli.common import (
     Subparsers,
     add_model_arguments,
     only_results_on_stdout,
-    refuse_clashes,
+    refuse_overwriting,
     write_together,
 )
 
@@ -32,7 +32,7 @@ EPILOG = """examples:
   brain3d report old.nii --without-side      nobody knows; no side is named, and regions may be wrong
 
 many studies, each as JSON and as text in one folder, with a summary.csv:
-  brain3d report scans --output reports      every NIfTI file in and below a folder
+  brain3d report scans --output reports      every NIfTI file and DICOM study in and below a folder
   brain3d report cohort/*/flair.nii.gz --output reports/
   brain3d report scans --output reports --shard 3/8
 
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from brain3d.cli.report_many import asks_for_many, run_many
 
-    if asks_for_many(args.scan, args.output):
+    if asks_for_many(args.scan, args.output, args.series):
         return run_many(args)
     _run_one(args, args.scan[0])
     return 0
@@ -92,7 +92,7 @@ def _run_one(args: argparse.Namespace, source: str | Path) -> None:
         raise InputError("--shard and --batch-size are for many studies; give several scans, or --output FOLDER")
     output = None if args.output is None else OutputFile(args.output, "--output")
     preview = None if args.preview is None else OutputFile(args.preview, "--preview", ".png")
-    _refuse_clashes([file for file in (output, preview) if file], find_scan(source, series=args.series))
+    refuse_overwriting([file for file in (output, preview) if file], find_scan(source, series=args.series))
     with only_results_on_stdout():
         scan = read_scan(source, axes=args.axes, without_side=args.without_side, series=args.series)
         if scan.series:
@@ -107,13 +107,6 @@ def _run_one(args: argparse.Namespace, source: str | Path) -> None:
     write_together([(file, content) for file, content in files if file])
     if not output:
         sys.stdout.write(text)
-
-
-def _refuse_clashes(outputs: list[OutputFile], scan: Path) -> None:
-    """InputError where one output would be written twice, or over the scan, be it one file of a study's many."""
-    from brain3d.scans import is_part
-
-    refuse_clashes(outputs, [file.path for file in outputs if is_part(file.path, scan)])
 
 
 def _sample(args: argparse.Namespace) -> Path:

@@ -32,8 +32,9 @@ from brain3d.reading.many import (
     sweep,
     write_whole,
 )
-from brain3d.reading.studies import Study, find_studies, nifti_files, shard
+from brain3d.reading.studies import Study, find_studies, holds_several_studies, nifti_files, shard
 from brain3d.scans import InputError, check_axes
+from brain3d.scans.nifti import SUFFIXES
 
 if TYPE_CHECKING:
     from brain3d.reading import Reader
@@ -44,14 +45,19 @@ SUMMARY_EVERY_S = 10.0
 PROBE_BYTES = 2**16
 
 
-def asks_for_many(inputs: Sequence[str], output: str | None) -> bool:
-    """Whether many studies are meant: several inputs, a folder as output, or a folder that holds not just one scan."""
+def asks_for_many(inputs: Sequence[str], output: str | None, series: str | None) -> bool:
+    """Whether many studies are meant: several inputs, a folder as output, or a folder that holds not just one scan.
+
+    Several DICOM studies in a folder mean many where there is an output for them, and no series that chooses one.
+    """
     if len(inputs) != 1 or (output is not None and _is_folder(output)):
         return True
     if not os.path.isdir(inputs[0]):
         return False
     found = [path for path in nifti_files(inputs[0]) if path.is_file()]
-    return bool(found) and [path.parent for path in found] != [Path(inputs[0])]
+    if found and [path.parent for path in found] != [Path(inputs[0])]:
+        return True
+    return output is not None and series is None and holds_several_studies(inputs[0])
 
 
 def _is_folder(output: str) -> bool:
@@ -65,8 +71,7 @@ def run_many(args: argparse.Namespace) -> int:
     studies = find_studies(args.scan)
     if args.output is None:
         named = f"{args.scan[0]}: a folder with " if len(args.scan) == 1 else ""
-        count = f"{len(studies)} NIfTI file{'s' if len(studies) > 1 else ''}"
-        raise InputError(f"{named}{count}; give one, or --output FOLDER for the reports of all")
+        raise InputError(f"{named}{_counted(studies)}; give one, or --output FOLDER for the reports of all")
     folder = _checked_folder(args.output)
     place = folder / summary_name(part)
     _refuse_overwriting(studies, folder, place)
@@ -82,6 +87,12 @@ def run_many(args: argparse.Namespace) -> int:
     code = _conclude(rows, place)
     print(place)
     return code
+
+
+def _counted(studies: Sequence[Study]) -> str:
+    only_nifti = all(study.path.name.lower().endswith(SUFFIXES) for study in studies)
+    one, several = ("NIfTI file", "NIfTI files") if only_nifti else ("study", "studies")
+    return f"{len(studies)} {one if len(studies) == 1 else several}"
 
 
 def _refuse_mixtures(args: argparse.Namespace) -> None:
@@ -128,7 +139,7 @@ def _refusing(given: str) -> Iterator[None]:
 
 
 def _refuse_overwriting(studies: Sequence[Study], folder: Path, place: Path) -> None:
-    scans = {os.path.realpath(study.path) for study in studies}
+    scans = {os.path.realpath(path) for study in studies for path in (study.path, *study.files)}
     results = [folder / f"{study.name}{suffix}" for study in studies for suffix in (JSON, TEXT)]
     for path in (place, *results):
         if os.path.realpath(path) in scans:
@@ -137,7 +148,7 @@ def _refuse_overwriting(studies: Sequence[Study], folder: Path, place: Path) -> 
 
 def _read(studies: Sequence[Study], reader: Reader, args: argparse.Namespace, folder: Path, place: Path) -> list[Row]:
     """The rows of all studies, in their order; the summary is there, of what is known, also after an interruption."""
-    options = Options(args.axes, args.without_side, not args.no_mirror_check, args.seed)
+    options = Options(args.axes, args.without_side, args.series, not args.no_mirror_check, args.seed)
     rows: dict[str, Row] = {}
 
     def summarise() -> None:

@@ -15,7 +15,7 @@ from brain3d.reading.engine import Decoding
 from brain3d.reading.reader import Prepared, Reader
 from brain3d.reading.studies import Study
 from brain3d.reports import Report
-from brain3d.scans import InputError, read_stored
+from brain3d.scans import InputError, read_scan, read_stored
 
 JSON, TEXT, PART = ".json", ".txt", ".part"
 SUMMARY_FIELDS = ("study", "status", "normal", "sides", "regions", "flags", "error")
@@ -29,6 +29,7 @@ class Options:
 
     axes: str | None = None
     without_side: bool = False
+    series: str | None = None
     mirror_check: bool = True
     seed: int = 0
 
@@ -45,8 +46,9 @@ class Outcome:
 def kept_report(study: Study, folder: Path, reader: Reader, options: Options) -> Report | None:
     """The report of a study that is in the folder already, where reading it again would give the same.
 
-    That is so where both of its files are whole, and come from the same bytes, taken to lie the same way, from the
-    same weights, prompt, number type, seed and mirror check. The device and the size of the batch do not count.
+    That is so where both of its files are whole, and come from the same bytes, or the same series of a DICOM study,
+    chosen from the same for the same reason, taken to lie the same way, from the same weights, prompt, number type,
+    seed and mirror check. The device and the size of the batch do not count.
     """
     report = _stored_report(study, folder)
     if report is None or report.model != reader.identity():
@@ -56,10 +58,18 @@ def kept_report(study: Study, folder: Path, reader: Reader, options: Options) ->
     if {**report.generation, "device": wanted["device"]} != wanted or not isinstance(check, dict):
         return None
     try:
-        scan = read_stored(study.path, axes=options.axes, without_side=options.without_side)
+        scan = read_stored(
+            study.path,
+            axes=options.axes,
+            without_side=options.without_side,
+            series=options.series,
+            files=study.files,
+        )
     except InputError:  # not told here: the study counts as one to be read, and reading it meets this again
         return None
-    same_scan = (report.scan.get("sha256"), report.scan.get("axes")) == (scan.sha256, scan.axes)
+    series = None if scan.series is None else scan.series.to_dict()
+    described = (report.scan.get("sha256"), report.scan.get("axes"), report.scan.get("series"))
+    same_scan = described == (scan.sha256, scan.axes, series)
     same_check = check.get("done") == (options.mirror_check and scan.side_known)
     return report if same_scan and same_check else None
 
@@ -99,7 +109,14 @@ def read_studies(
 
 def _prepared(study: Study, reader: Reader, options: Options) -> Prepared | Outcome:
     try:
-        return reader.prepared(study.path, axes=options.axes, without_side=options.without_side)
+        scan = read_scan(
+            study.path,
+            axes=options.axes,
+            without_side=options.without_side,
+            series=options.series,
+            files=study.files,
+        )
+        return reader.prepared(scan)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one study is recorded, and the rest goes on
         return Outcome(study, error=error)
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -16,7 +16,7 @@ from brain3d.reading.engine import Decoding, Engine, Features, Written
 from brain3d.reading.evidence import suspected_point
 from brain3d.reading.mirror_check import Checked, check, choose, without_side
 from brain3d.reports import Report, mirror_text, parse_findings
-from brain3d.scans import Flag, InputError, Scan, SeriesChoice, Volume, mirror, prepare, read_scan
+from brain3d.scans import Flag, InputError, Scan, Volume, mirror, prepare, read_scan
 from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES
 
 CUT_SHORT = Flag("cut_short", "The text reached the most tokens allowed and may lack its end.")
@@ -246,12 +246,7 @@ def _describe(scan: Scan) -> dict[str, Any]:
         "spacing_mm": [round(float(mm), 4) for mm in scan.spacing_mm],
         "axes": scan.axes if scan.side_known else UNKNOWN_AXES,
     }
-    return described if scan.series is None else {**described, "series": _describe_series(scan.series)}
-
-
-def _describe_series(choice: SeriesChoice) -> dict[str, Any]:
-    """Which series of a DICOM study was read, and what else there was: none of the study's own words."""
-    return {"chosen": choice.chosen, "why": choice.why, "listed": [asdict(summary) for summary in choice.listed]}
+    return described if scan.series is None else {**described, "series": scan.series.to_dict()}
 
 
 def _spacing(volume: Volume) -> list[float]:

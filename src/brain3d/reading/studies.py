@@ -1,4 +1,4 @@
-"""Which scan files there are to be read, what each is called in the results, and which shard it falls to."""
+"""Which scans there are to be read, what each is called in the results, and which shard it falls to."""
 
 from __future__ import annotations
 
@@ -7,47 +7,69 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from brain3d.scans.dicom_search import ARCHIVE_SUFFIX, DicomStudy, find_dicom, holds_several
 from brain3d.scans.nifti import SUFFIXES
 from brain3d.scans.types import InputError
 
 BETWEEN_FOLDERS = "__"
 MOST_NAME_BYTES = 150
 HASH_LENGTH = 12
+LEFT_OUT = (*SUFFIXES, ARCHIVE_SUFFIX, ".dcm")
 
 
 @dataclass(frozen=True)
 class Study:
-    """One scan file, by the path to it, and the name of its results, which is made of that path alone."""
+    """One scan file or DICOM study, by the path to it, and the name of its results, which is made of that path alone.
+
+    `files` are those of a DICOM study whose path does not stand for all of it: see `read_scan`.
+    """
 
     name: str
     path: Path
+    files: tuple[Path, ...] = ()
 
 
 def find_studies(inputs: Sequence[str]) -> list[Study]:
-    """The files given, and the NIfTI files in and below the folders given, each once, in the order of their places.
+    """The files given, and the scans in and below the folders given, each once, in the order of their places.
 
-    A file's place is its path below the folder given, or, of several inputs, below the innermost folder that
-    holds them all. A file given that is not there is a study too: reading it says what is wrong. InputError for
-    a folder that holds no NIfTI file or cannot be searched, and for an input that can be no path.
+    Those are the NIfTI files and, by `find_dicom`, the DICOM studies of each folder given. A scan's place is its path
+    below the folder given, or, of several inputs, below the innermost folder that holds them all. A file given that is
+    not there is a study too: reading it says what is wrong. InputError for a folder that holds no scan or cannot be
+    searched, and for an input that can be no path.
     """
-    paths: dict[str, Path] = {}
+    found: dict[str, DicomStudy] = {}
     for given in inputs:
         if not given or "\0" in given:
             raise InputError(f"{given!r}: no such file; check the path")
-        found = nifti_files(given) if os.path.isdir(given) else [Path(given)]
-        if not found:
-            raise InputError(f"{given}: a folder without a NIfTI scan; give a .nii or .nii.gz file")
-        for path in found:
-            paths.setdefault(os.path.abspath(path), path)
+        inside = _scans_in(given) if os.path.isdir(given) else [DicomStudy(Path(given))]
+        if not inside:
+            raise InputError(f"{given}: a folder without a NIfTI scan or DICOM images; give one with scans, or a file")
+        for one in inside:
+            found.setdefault(os.path.abspath(one.path), one)
     tops = [given if os.path.isdir(given) else os.path.dirname(os.path.abspath(given)) for given in inputs]
     base = os.path.commonpath([os.path.abspath(top) for top in tops])
-    placed = sorted((os.path.relpath(whole, base), path) for whole, path in paths.items())
+    placed = sorted((_place(whole, base), one) for whole, one in found.items())
     names = study_names([place for place, _ in placed])
-    return [Study(name, path) for name, (_, path) in zip(names, placed, strict=True)]
+    return [Study(name, one.path, one.files) for name, (_, one) in zip(names, placed, strict=True)]
+
+
+def _place(whole: str, base: str) -> str:
+    """The path below the base; of the base itself its name."""
+    return os.path.basename(base) if whole == base else os.path.relpath(whole, base)
+
+
+def _scans_in(folder: str) -> list[DicomStudy]:
+    visible = list(_visible_files(folder))
+    return [DicomStudy(path) for path in visible if _is_nifti(path)] + find_dicom(_others(visible))
+
+
+def holds_several_studies(folder: str | os.PathLike[str]) -> bool:
+    """Whether there are several DICOM studies in and below a folder, or one in an archive. InputError as above."""
+    return holds_several(_others(_visible_files(folder)))
 
 
 def nifti_files(folder: str | os.PathLike[str]) -> list[Path]:
@@ -56,7 +78,20 @@ def nifti_files(folder: str | os.PathLike[str]) -> list[Path]:
     Links are followed, each folder is searched once, and as itself rather than through a link where both lead to
     it. Links that lead nowhere count as files. InputError where a folder cannot be searched.
     """
-    found: list[Path] = []
+    return [path for path in _visible_files(folder) if _is_nifti(path)]
+
+
+def _is_nifti(path: Path) -> bool:
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def _others(files: Iterable[Path]) -> Iterator[Path]:
+    """The regular files that are not called NIfTI."""
+    return (path for path in files if not _is_nifti(path) and path.is_file())
+
+
+def _visible_files(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """All that is no folder; see `nifti_files`."""
     searched: set[tuple[int, int]] = set()
     folders, linked = [Path(folder)], list[Path]()
     while folders or linked:
@@ -74,9 +109,8 @@ def nifti_files(folder: str | os.PathLike[str]) -> list[Path]:
                 continue
             if os.path.isdir(entry):
                 (linked if entry.is_symlink() else folders).append(entry)
-            elif entry.name.lower().endswith(SUFFIXES):
-                found.append(entry)
-    return found
+            else:
+                yield entry
 
 
 def study_names(places: Sequence[str]) -> list[str]:
@@ -99,7 +133,7 @@ def study_names(places: Sequence[str]) -> list[str]:
 
 
 def _plain_name(place: str) -> str:
-    suffix = next((suffix for suffix in reversed(SUFFIXES) if place.lower().endswith(suffix)), "")
+    suffix = next((suffix for suffix in sorted(LEFT_OUT, key=len, reverse=True) if place.lower().endswith(suffix)), "")
     joined = BETWEEN_FOLDERS.join(Path(place[: len(place) - len(suffix)]).parts)
     letters = unicodedata.normalize("NFC", joined)
     safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in letters)

@@ -15,7 +15,7 @@ from brain3d.scans.orientation import (
 )
 from brain3d.scans.preprocess import brain_centre, foreground_mask, normalise, prepare
 from brain3d.scans.preview import render_planes
-from brain3d.scans.read import find_scan, is_part, read_scan, read_stored
+from brain3d.scans.read import find_scan, is_part, read_scan, read_stored, read_with_stored
 from brain3d.scans.types import Flag, InputError, Scan, SeriesChoice, SeriesSummary, Stored, Volume, VolumeSpec
 from brain3d.scans.undoing import map_to_scan, to_scan, to_volume
 
@@ -47,6 +47,7 @@ __all__ = [
     "prepare",
     "read_scan",
     "read_stored",
+    "read_with_stored",
     "render_planes",
     "side_of",
     "to_canonical",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,10 +25,10 @@ from brain3d.scans.dicom_parsing import (
     quiet,
     text,
 )
-from brain3d.scans.dicom_series import choose, group
+from brain3d.scans.dicom_series import Chosen, choose, group
 from brain3d.scans.orientation import axis_codes
 from brain3d.scans.source import MIN_VOXELS, Source, check_spacing, check_values
-from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES, Flag, Scan
+from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES, Flag, Scan, Stored
 
 MAX_VOXELS = 2**27
 MAX_PLANE = 2**22
@@ -42,8 +42,15 @@ _PIXEL_TAGS = (
 )
 
 
-def read_dicom(source: Source, stated: str | None, without_side: bool, wanted: str | None) -> Scan:
-    """The scan in a DICOM study: a folder, a zip archive or a single file.
+class _Encoding(NamedTuple):
+    """How the pixels of a file are stored: the type of the numbers, and the transfer syntax."""
+
+    dtype: str
+    syntax: str
+
+
+def read_dicom(source: Source, stated: str | None, without_side: bool, wanted: str | None) -> tuple[Scan, Stored]:
+    """The scan in a DICOM study, a folder, a zip archive or a single file, and how it is stored.
 
     `stated` (axes codes, or None) and `without_side` are `read_scan`'s, `wanted` its `series`. Data is indexed
     (column, row, slice). Raises InputError, and what `refusing` turns into one.
@@ -64,18 +71,19 @@ def _read(
     stated: str | None,
     without_side: bool,
     wanted: str | None,
-) -> Scan:
+) -> tuple[Scan, Stored]:
     headers = read_headers(files, allowance)
     if not headers.read:
         raise source.refuse(_nothing(headers.damaged, headers.others))
     listed = group(headers.read, without_place=stated is not None or without_side)
-    series, choice, flags = choose(source, listed, wanted)
+    chosen = choose(source, listed, wanted)
+    series, choice, flags = chosen
     stacked = stack(series.slices, stated)
     shape = _check_shape(source, stacked)
     side_known = _check_side(source, stacked, stated)
     spacing = check_spacing(source, stacked.affine, shape)
     _check_syntaxes(source, series.syntaxes)
-    data = _voxels(source, files, stacked, shape, allowance)
+    data, encodings = _voxels(source, files, stacked, shape, allowance)
     data, more = check_values(source, data)
     flags += more
     if headers.damaged:
@@ -84,7 +92,38 @@ def _read(
         flags += (SIDE_UNKNOWN,)
     codes = axis_codes(stacked.affine) if side_known else UNKNOWN_AXES
     digest = _digest(data, stacked, spacing)
-    return Scan(data, stacked.affine, codes, spacing, digest, side_known, flags, source.name, choice)
+    scan = Scan(data, stacked.affine, codes, spacing, digest, side_known, flags, source.name, choice)
+    return scan, _stored(scan, chosen, stacked, encodings)
+
+
+def _stored(scan: Scan, chosen: Chosen, stacked: Stack, encodings: frozenset[_Encoding]) -> Stored:
+    from pydicom.uid import UID
+
+    read = {UID(one.syntax) for one in encodings}
+    syntaxes = {UID(syntax) for syntax in chosen.series.syntaxes if syntax} or read
+    scalings = {(one.slope, one.intercept) for one in stacked.slices}
+    slope, intercept = next(iter(scalings)) if len(scalings) == 1 else (None, None)
+    return Stored(
+        sha256=scan.sha256,
+        format="DICOM",
+        compressed=any(syntax.is_encapsulated or syntax == DEFLATED for syntax in syntaxes),
+        dtype=_named({one.dtype for one in encodings}),
+        byte_order=_named({"little" if syntax.is_little_endian else "big" for syntax in read}),
+        slope=slope,
+        intercept=intercept,
+        unit="millimetres",
+        axes=scan.axes,
+        side_known=scan.side_known,
+        forms={"dicom": stacked.affine} if stacked.placed else {},
+        unusable={},
+        slices=len(stacked.slices),
+        transfer_syntax=_named({syntax.name for syntax in syntaxes}),
+        series=chosen.choice,
+    )
+
+
+def _named(words: set[str]) -> str:
+    return ", ".join(sorted(words))
 
 
 def _nothing(damaged: int, others: int) -> str:
@@ -135,9 +174,10 @@ def _check_syntaxes(source: Source, syntaxes: frozenset[str]) -> None:
 
 def _voxels(
     source: Source, files: Sequence[StoredFile], stacked: Stack, shape: tuple[int, int, int], allowance: Allowance
-) -> np.ndarray:
-    """The rescaled voxels as float32, indexed (column, row, slice)."""
+) -> tuple[np.ndarray, frozenset[_Encoding]]:
+    """The rescaled voxels as float32, indexed (column, row, slice), and all the ways in which they are stored."""
     data = np.empty(shape, dtype=np.float32, order="F")
+    encodings: set[_Encoding] = set()
     places: dict[int, dict[int, int]] = {}
     for place, one in enumerate(stacked.slices):
         places.setdefault(one.file, {})[one.frame] = place
@@ -145,18 +185,19 @@ def _voxels(
         with parsing():
             for file, frames in places.items():
                 planes = _planes(files[file], sorted(frames), shape, allowance)
-                for frame, plane in zip(sorted(frames), planes, strict=True):
+                for frame, (plane, encoding) in zip(sorted(frames), planes, strict=True):
                     one = stacked.slices[frames[frame]]
+                    encodings.add(encoding)
                     data[:, :, frames[frame]] = plane.T * one.slope + one.intercept
     except DamagedError:
         raise source.refuse("pixel data that is damaged or cut short; copy or export the series again") from None
-    return data
+    return data, frozenset(encodings)
 
 
 def _planes(
     file: StoredFile, frames: list[int], shape: tuple[int, int, int], allowance: Allowance
-) -> Iterator[np.ndarray]:
-    """Some frames of one file, in order, as stored: float64 (row, column)."""
+) -> Iterator[tuple[np.ndarray, _Encoding]]:
+    """Some frames of one file, in order: the stored numbers as float64 (row, column), and how they are stored."""
     from pydicom import dcmread
     from pydicom.pixels import iter_pixels
 
@@ -170,7 +211,8 @@ def _planes(
     for plane in iter_pixels(dataset, indices=frames, raw=True):
         if plane.shape != (shape[1], shape[0]):
             raise ValueError("a frame of another size than the header says")
-        yield _stored_bits(plane, bits - stored).astype(np.float64)
+        encoding = _Encoding(plane.dtype.newbyteorder("=").name, str(dataset.file_meta.TransferSyntaxUID))
+        yield _stored_bits(plane, bits - stored).astype(np.float64), encoding
 
 
 def _name_syntax(dataset: Any) -> None:

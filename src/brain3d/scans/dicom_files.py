@@ -68,6 +68,16 @@ def holds_dicom(source: Source) -> bool:
     return any(looks_like_dicom(_head(path)) for path in _walk(source))
 
 
+def archive_holds_dicom(source: Source) -> bool:
+    """Whether any file in a zip archive may be DICOM. InputError where it cannot be looked into."""
+    with stored_files(source) as files:
+        for file in files:
+            with file.open() as stream:
+                if looks_like_dicom(stream.read(HEAD_BYTES)):
+                    return True
+    return False
+
+
 def _head(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(HEAD_BYTES)
@@ -77,7 +87,11 @@ def _head(path: Path) -> bytes:
 def stored_files(source: Source) -> Iterator[list[StoredFile]]:
     """The files of a study that may be DICOM, to be opened while the context lasts. InputError, one line."""
     path = source.path
-    if path.is_dir():
+    if len(source.files) > MAX_FILES:
+        raise source.refuse(f"a study of more than {MAX_FILES} files; give the folder of the one series")
+    if source.files:
+        yield [_stored(file) for file in source.files]
+    elif path.is_dir():
         yield [_stored(entry) for entry in _walk(source)]
     elif not is_zip(_head(path)):
         yield [_stored(path)]

@@ -11,7 +11,7 @@ from brain3d.scans.foreground import extent
 from brain3d.scans.forms import turned_by
 from brain3d.scans.orientation import axis_codes, direction_cosines
 from brain3d.scans.preprocess import COARSE_MM, Head, find_head, volume_of
-from brain3d.scans.types import UNKNOWN_AXES, Flag, Scan, Stored, Volume, VolumeSpec
+from brain3d.scans.types import UNKNOWN_AXES, Flag, Scan, SeriesChoice, Stored, Volume, VolumeSpec
 
 SCHEMA_VERSION = "1.0"
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
@@ -29,9 +29,11 @@ class File:
     compressed: bool
     dtype: str
     byte_order: str
-    slope: float
-    intercept: float
+    slope: float | None
+    intercept: float | None
     unit: str
+    slices: int | None
+    transfer_syntax: str | None
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,11 @@ class Lying:
     """How the scan lies.
 
     `axes` names where each stored index grows, or is "unknown"; `source` says where that comes from: "sform",
-    "qform", "caller" (stated as axes) or "assumed". `oblique_deg` is the largest angle between a stored axis and
-    the nearest anatomical one; `handedness` that of the stored indices, "right", "left" or "unknown". `sform` and
-    `qform` are axes, None where absent, or what is wrong with them; `forms_turned_deg` and `forms_spacing_ratio`
-    how far two usable ones differ; `forms_agree` whether that is next to nothing. All three are None where there
-    are not two.
+    "qform", "dicom" (the places of the slices), "caller" (stated as axes) or "assumed". `oblique_deg` is the largest
+    angle between a stored axis and the nearest anatomical one; `handedness` that of the stored indices, "right",
+    "left" or "unknown". `sform` and `qform` are axes, None where absent, or what is wrong with them;
+    `forms_turned_deg` and `forms_spacing_ratio` how far two usable ones differ; `forms_agree` whether that is next to
+    nothing. All three are None where there are not two.
     """
 
     axes: str
@@ -101,14 +103,16 @@ class Brain:
 class Inspection:
     """All that is known of a scan before a model reads it.
 
-    `flags` are those that a report of this scan carries for the scan's sake; `notes` what else looks suspicious;
-    `preprocessing` the steps that make `volume`, in order, each with its parameters.
+    `series` says which series of a DICOM study this is, None for NIfTI; `flags` are those that a report of this scan
+    carries for the scan's sake, `notes` what else looks suspicious; `preprocessing` the steps that make `volume`, in
+    order, each with its parameters.
     """
 
     sha256: str
     shape: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
     file: File
+    series: SeriesChoice | None
     orientation: Lying
     intensity: Intensity
     brain: Brain
@@ -122,6 +126,7 @@ class Inspection:
         """The facts as plain JSON values, with `schema_version`; without the volume."""
         parts = {
             "file": asdict(self.file),
+            "series": None if self.series is None else self.series.to_dict(),
             "orientation": asdict(self.orientation),
             "intensity": asdict(self.intensity),
             "brain": asdict(self.brain),
@@ -152,10 +157,13 @@ def inspect_scan(scan: Scan, stored: Stored, spec: VolumeSpec) -> Inspection:
             stored.compressed,
             stored.dtype,
             stored.byte_order,
-            _short(stored.slope),
-            _short(stored.intercept),
+            None if stored.slope is None else _short(stored.slope),
+            None if stored.intercept is None else _short(stored.intercept),
             stored.unit,
+            stored.slices,
+            stored.transfer_syntax,
         ),
+        series=stored.series,
         orientation=orientation,
         intensity=intensity,
         brain=_brain(scan, head, spec),

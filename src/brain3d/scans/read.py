@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from brain3d.scans.dicom import read_dicom
@@ -13,42 +14,73 @@ from brain3d.scans.types import Scan, Stored
 
 
 def read_scan(
-    path: PathLike, *, axes: str | None = None, without_side: bool = False, series: str | int | None = None
+    path: PathLike,
+    *,
+    axes: str | None = None,
+    without_side: bool = False,
+    series: str | int | None = None,
+    files: Sequence[Path] = (),
 ) -> Scan:
     """The scan in a NIfTI file (.nii, .nii.gz) or a DICOM study, or in a folder that holds one of them.
 
     A DICOM study is a folder, searched recursively, a zip archive of one, or a single multi-frame file; its
     FLAIR series is read, or the one that `series` names: its number in the study as listed by `Scan.series`, or
-    words of its description. `axes`, such as "LPS", says where each stored index grows, for a header that does
-    not. Where the header does and disagrees, the scan is refused: one of the two would exchange left and right.
+    words of its description. `files` are those of one DICOM study where the path holds several; the path is then
+    what it is called. `axes`, such as "LPS", says where each stored index grows, for a header that does not. Where
+    the header does and disagrees, the scan is refused: one of the two would exchange left and right.
     `without_side` accepts a header without a usable orientation, or with two that disagree, with `side_known`
     False and axes "unknown"; the stored order is then taken for RAS, or the sform for right. Not both. Raises
     InputError, one line.
     """
-    source = Source(path)
+    return read_with_stored(path, axes=axes, without_side=without_side, series=series, files=files)[0]
+
+
+def read_with_stored(
+    path: PathLike,
+    *,
+    axes: str | None = None,
+    without_side: bool = False,
+    series: str | int | None = None,
+    files: Sequence[Path] = (),
+) -> tuple[Scan, Stored]:
+    """The scan, and how it is stored; options and errors as of `read_scan`."""
+    source = Source(path, files)
     stated = _stated(source, axes, without_side)
-    wanted = None if series is None else str(series)
     with refusing(source):
-        source.path = _located(source, wanted is not None)
-        if _is_study(source.path):
-            return read_dicom(source, stated, without_side, wanted)
-        if wanted is not None:
-            raise source.refuse("no DICOM study, so there is no series to choose; leave --series out")
-        return read_nifti(source, stated, without_side)[0]
+        return _read_study(source, stated, without_side, series) or read_nifti(source, stated, without_side)
 
 
-def read_stored(path: PathLike, *, axes: str | None = None, without_side: bool = False) -> Stored:
-    """How the scan in a NIfTI file that `read_scan` would read is stored. Its voxels are hashed, but not read.
+def read_stored(
+    path: PathLike,
+    *,
+    axes: str | None = None,
+    without_side: bool = False,
+    series: str | int | None = None,
+    files: Sequence[Path] = (),
+) -> Stored:
+    """How the scan that `read_scan` would read is stored; options as for that.
 
-    Options as for `read_scan`. InputError where the header is one that `read_scan` refuses, and for DICOM.
+    The voxels of a NIfTI file are hashed, but not read. InputError where its header is one that `read_scan`
+    refuses. A DICOM study is read as a whole, since the hash of a series is that of its voxels.
     """
-    source = Source(path)
+    source = Source(path, files)
     stated = _stated(source, axes, without_side)
     with refusing(source):
-        source.path = _located(source, needs_dicom=False)
-        if _is_study(source.path):
-            raise source.refuse("a DICOM study; give a .nii or .nii.gz file")
-        return stored_nifti(source, stated, without_side)
+        found = _read_study(source, stated, without_side, series)
+        return found[1] if found else stored_nifti(source, stated, without_side)
+
+
+def _read_study(
+    source: Source, stated: str | None, without_side: bool, series: str | int | None
+) -> tuple[Scan, Stored] | None:
+    """What a DICOM study holds; None where the source, whose path is then that file, is to be read as NIfTI."""
+    wanted = None if series is None else str(series)
+    source.path = _located(source, wanted is not None)
+    if source.files or _is_study(source.path):
+        return read_dicom(source, stated, without_side, wanted)
+    if wanted is not None:
+        raise source.refuse("no DICOM study, so there is no series to choose; leave --series out")
+    return None
 
 
 def _stated(source: Source, axes: str | None, without_side: bool) -> str | None:
@@ -88,6 +120,8 @@ def _located(source: Source, needs_dicom: bool) -> Path:
     """The NIfTI file, or what holds the DICOM study; a folder's one NIfTI file comes first, unless DICOM is needed."""
     if not source.possible:
         raise source.refuse("no such file; check the path")
+    if source.files:
+        return source.path
     if not source.path.is_dir():
         if source.path.exists() and not source.path.is_file():
             raise source.refuse("neither a file nor a folder; give a .nii or .nii.gz file, or a DICOM study")

@@ -22,12 +22,16 @@ PathLike = str | os.PathLike[str]
 
 
 class Source:
-    """A file or folder on its way in: its path, and its name as the caller gave it, for messages."""
+    """A file or folder on its way in: its path, and its name as the caller gave it, for messages.
 
-    def __init__(self, given: PathLike) -> None:
+    `files`, where there are any, are those of the DICOM study that is meant, of all that the path holds.
+    """
+
+    def __init__(self, given: PathLike, files: Sequence[Path] = ()) -> None:
         self.name = " ".join(str(given).split("\n")).replace("\0", "\\0") or "''"
         self.possible = bool(str(given)) and "\0" not in str(given)
         self.path = Path(given)
+        self.files = tuple(files)
 
     def refuse(self, problem: str) -> InputError:
         """The error to raise: one line that names the input as the caller did."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,10 @@ class SeriesChoice:
     why: str
     listed: tuple[SeriesSummary, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """The choice as plain JSON values."""
+        return {"chosen": self.chosen, "why": self.why, "listed": [asdict(summary) for summary in self.listed]}
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -77,12 +81,14 @@ class Scan:
 
 @dataclass(frozen=True)
 class Stored:
-    """How a file stores its scan, by its header; nothing of whom it shows.
+    """How a file or a DICOM series stores its scan, by its header; nothing of whom it shows.
 
-    `format` is "NIfTI-1" or "NIfTI-2", `dtype` the type of the stored numbers, which times `slope` plus
-    `intercept` are intensities; `unit` that of the header's lengths. `axes` and `side_known` are those of the
-    `Scan` that is read from it. `forms` has the usable affines (4, 4), in millimetres, by "sform" and "qform";
-    `unusable` what is wrong with the others.
+    `format` is "NIfTI-1", "NIfTI-2" or "DICOM", `dtype` the type of the stored numbers, which times `slope` plus
+    `intercept` are intensities (both None where the slices of a series differ in them); `unit` that of the header's
+    lengths. `sha256`, `axes` and `side_known` are those of the `Scan` that is read from it. `forms` has the usable
+    affines (4, 4), in millimetres, by "sform" and "qform", or by "dicom"; `unusable` what is wrong with the others.
+    Of a series alone: its number of `slices`, its `transfer_syntax` in the standard's words, and `series`, how it
+    was chosen. Where its files differ in `dtype`, `byte_order` or `transfer_syntax`, all are named, commas between.
     """
 
     sha256: str
@@ -90,13 +96,16 @@ class Stored:
     compressed: bool
     dtype: str
     byte_order: str
-    slope: float
-    intercept: float
+    slope: float | None
+    intercept: float | None
     unit: str
     axes: str
     side_known: bool
     forms: dict[str, np.ndarray]
     unusable: dict[str, str]
+    slices: int | None = None
+    transfer_syntax: str | None = None
+    series: SeriesChoice | None = None
 
 
 @dataclass(frozen=True)
