@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 import subprocess
 import sys
 from typing import Any
@@ -50,6 +51,15 @@ def test_the_json_follows_the_schema(text: str) -> None:
     values = json.loads(make_report(text).to_json())
     jsonschema.Draft202012Validator(schema).validate(values)
     assert set(values) == set(schema["required"]) == set(schema["properties"])
+
+
+def test_the_text_says_what_was_hashed() -> None:
+    report = make_report()
+    assert "file sha256 abababababab." in " ".join(report.to_text().split())
+    series = {"chosen": 1, "why": "Series 1 of 1 was read.", "listed": []}
+    words = " ".join(replace(report, scan={**report.scan, "series": series}).to_text().split())
+    assert "sha256 of the series' voxels and geometry abababababab." in words
+    assert "file sha256" not in words
 
 
 def test_the_json_says_what_the_report_says() -> None:

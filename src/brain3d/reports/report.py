@@ -24,9 +24,9 @@ _HASH_LENGTH = 12
 class Report:
     """A draft report with its provenance.
 
-    `scan` holds sha256, shape, spacing_mm and axes ("unknown" where the side is) of the file that was read;
-    `preprocessing` the steps in order, each with its parameters; `model` name, version and hash; `generation`
-    the decoding.
+    `scan` holds sha256, shape, spacing_mm and axes ("unknown" where the side is) of what was read, and which series
+    of a DICOM study that was; `preprocessing` the steps in order, each with its parameters; `model` name, version
+    and hash; `generation` the decoding.
     """
 
     text: str
@@ -77,9 +77,10 @@ class Report:
 
     def to_text(self) -> str:
         """The report for a person at a terminal: the words, the flags as notes, the draft notice."""
+        hashed = "sha256 of the series' voxels and geometry" if "series" in self.scan else "file sha256"
         source = (
             f"Model {self.model['name']} {self.model['version']} ({str(self.model['hash'])[:_HASH_LENGTH]}), "
-            f"file sha256 {str(self.scan['sha256'])[:_HASH_LENGTH]}."
+            f"{hashed} {str(self.scan['sha256'])[:_HASH_LENGTH]}."
         )
         notes = [f"Note ({flag.code}): {flag.message}" for flag in self.flags]
         blocks = [self.text, *notes, f"{self.disclaimer} {source}"]
