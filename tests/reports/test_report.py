@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import replace
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import jsonschema

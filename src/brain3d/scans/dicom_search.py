@@ -142,9 +142,9 @@ def _assigned(groups: list[list[Path]], untold: list[tuple[Path, bool]]) -> list
         around.setdefault(_common(group), group)
     alone: dict[Path, list[Path]] = {}
     for path, is_dicom in sorted(untold):
-        group = next((around[folder] for folder in path.parents if folder in around), None)
-        if group is not None:
-            group.append(path)
+        nearest = next((folder for folder in path.parents if folder in around), None)
+        if nearest is not None:
+            around[nearest].append(path)
         elif is_dicom:
             alone.setdefault(path.parent, []).append(path)
     return list(alone.values())
