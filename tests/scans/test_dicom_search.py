@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import logging
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -142,9 +143,25 @@ def test_neither_the_order_nor_the_names_of_files_matter(tmp_path: Path) -> None
     assert all(isinstance(one, DicomStudy) and list(one.files) == sorted(one.files) for one in find_dicom(files))
 
 
+def test_nobodys_name_is_warned_of_or_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        folder = save(tmp_path, series_of(image(), AFFINE, StudyInstanceUID="4711.Jane.Vandoren"), prefix="x")
+        caplog.clear()
+        del warned[:]
+        (study,) = find_dicom(below(folder))
+        assert not holds_several(below(folder))
+    assert not warned
+    assert capfd.readouterr() == ("", "")
+    assert caplog.text == ""
+    assert "Jane" not in repr(study)
+
+
 def test_a_study_of_too_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (study,) = find_dicom(below(save(tmp_path, series(1))))
     monkeypatch.setattr(dicom_files, "MAX_FILES", 5)
     with pytest.raises(InputError, match="a study of more than 5 files"):
         read_scan(study.path, files=study.files)
-    assert os.listdir(tmp_path)

@@ -87,7 +87,7 @@ def _is_nifti(path: Path) -> bool:
 
 def _others(files: Iterable[Path]) -> Iterator[Path]:
     """The regular files that are not called NIfTI."""
-    return (path for path in files if not _is_nifti(path) and path.is_file())
+    return (path for path in files if not _is_nifti(path) and os.path.isfile(path))
 
 
 def _visible_files(folder: str | os.PathLike[str]) -> Iterator[Path]:

@@ -102,12 +102,16 @@ def study_of(path: Path) -> str | None:
         if not looks_like_dicom(head):
             return None
         stream.seek(0)
-        marked = head[128:] == MARK
-        try:
-            with parsing(), quiet():
-                found = _start(stream)
-        except (DamagedError, TooMuchError):
-            return "" if marked else None
+        with quiet():
+            return _named_study(stream, marked=head[128:] == MARK)
+
+
+def _named_study(stream: IO[bytes], marked: bool) -> str | None:
+    try:
+        with parsing():
+            found = _start(stream)
+    except (DamagedError, TooMuchError):
+        return "" if marked else None
     if text(found.file_meta, "MediaStorageSOPClassUID") == DIRECTORY:
         return None
     study = text(found, "StudyInstanceUID")
