@@ -29,7 +29,7 @@ class ContextPooling(nn.Module):
         self.token_grid = token_grid
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(B, N, h) -> (B, 2h + CONTEXT_MOMENTS + AMOUNT_FEATURES * amounts): weighted mean, mean, `moments`, `totals`."""
+        """(B, N, h) -> (B, 2h + CONTEXT_MOMENTS + AMOUNT_FEATURES * amounts): weighted mean, mean, moments, totals."""
         scores = self.score(tokens).float().squeeze(-1)
         weights = (2 * nn.functional.logsigmoid(scores)).softmax(dim=1)
         mean = (weights[..., None].to(tokens.dtype) * tokens).sum(1)
