@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from brain3d.model.compression import LEAST_AMOUNT, build_compression
-from brain3d.model.configuration_brain3d import CONTEXT_MOMENTS
+from brain3d.model.configuration_brain3d import AMOUNT_FEATURES, CONTEXT_MOMENTS
 
 
 def test_grid_means_and_maxima_are_those_of_the_boxes(make_config):
@@ -87,14 +87,29 @@ def test_moments_are_those_of_the_tokens_that_matter(make_config):
 def test_amounts_are_summed_over_the_head(make_config):
     config = make_config(grid_context=True, context_amounts=3)
     context = build_compression(config).context
-    assert config.compressed_size == 3 * 16 + CONTEXT_MOMENTS + 2 * 3
+    assert config.compressed_size == 3 * 16 + CONTEXT_MOMENTS + AMOUNT_FEATURES * 3
     scores, logits = torch.full((1, 48), -30.0), torch.full((1, 48, 3), -30.0)
     logits[0, :10, 0] = 0.0  # half of ten patches, four of which matter
     logits[0, 20:22, 1] = 30.0  # two whole ones that do not
     scores[0, :4] = 30.0
-    gated, total = context.totals(scores, logits)[0].exp().sub(LEAST_AMOUNT).split(3)
+    *sums, centre = context.totals(scores, logits)[0].split(3)
+    left, right, gated, total = (part.exp().sub(LEAST_AMOUNT) for part in sums)
+    torch.testing.assert_close(left + right, gated)
     torch.testing.assert_close(gated, torch.tensor([2.0, 0.0, 0.0]), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(total, torch.tensor([5.0, 2.0, 0.0]), atol=1e-4, rtol=1e-4)
+    assert centre.abs().max() <= 1
+
+
+def test_amounts_of_mirrored_tokens_change_sides(make_config):
+    config = make_config(volume_shape=(8, 12, 24), grid_context=True, context_amounts=2)
+    context = build_compression(config).context
+    scores, logits = torch.randn(1, *config.token_grid), torch.randn(1, *config.token_grid, 2)
+    straight = context.totals(scores.flatten(1), logits.flatten(1, 3))[0].split(2)
+    mirrored = context.totals(scores.flip(3).flatten(1), logits.flip(3).flatten(1, 3))[0].split(2)
+    torch.testing.assert_close(mirrored[0], straight[1])
+    torch.testing.assert_close(mirrored[1], straight[0])
+    torch.testing.assert_close(mirrored[2:4], straight[2:4])
+    torch.testing.assert_close(mirrored[4], -straight[4])
 
 
 def test_sequence_is_adaptive_pooling_over_flattened_tokens(make_config):

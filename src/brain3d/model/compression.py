@@ -29,7 +29,7 @@ class ContextPooling(nn.Module):
         self.token_grid = token_grid
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(B, N, h) -> (B, 2h + CONTEXT_MOMENTS + 2 * amounts): weighted mean, mean, `moments`, `totals`."""
+        """(B, N, h) -> (B, 2h + CONTEXT_MOMENTS + AMOUNT_FEATURES * amounts): weighted mean, mean, moments, totals."""
         scores = self.score(tokens).float().squeeze(-1)
         weights = (2 * nn.functional.logsigmoid(scores)).softmax(dim=1)
         mean = (weights[..., None].to(tokens.dtype) * tokens).sum(1)
@@ -39,14 +39,20 @@ class ContextPooling(nn.Module):
         return torch.cat(parts, dim=1)
 
     def totals(self, scores: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
-        """Scores (B, N) and logits of amounts (B, N, A) -> (B, 2A): how much of each there is in the whole head.
+        """Scores (B, N) and logits of amounts (B, N, A) -> (B, AMOUNT_FEATURES * A): how much of each the head holds.
 
         Every patch says which share of it each amount fills; a report's findings (which side, which regions, how much
-        edema) are thresholds on sums of these. Logarithms, in patches, once over the tokens that matter alone, where
-        the doubt of hundreds of others cannot add up, and once over all.
+        edema) are thresholds on sums of these. Of the tokens that matter, so that the doubt of hundreds of others
+        does not add up: left of the middle, right of it, and all; then of all tokens whatever they matter: each the
+        logarithm of a sum in patches. Last, where between left (-1) and right (1) the middle of each amount lies.
         """
-        shares, weights = amounts.sigmoid(), scores.sigmoid().square()[..., None]
-        return torch.cat([(weights * shares).sum(1), shares.sum(1)], dim=1).add(LEAST_AMOUNT).log()
+        across = self.places(scores.device)[:, 2:]
+        left = 0.5 - across.sign() / 2
+        shares = amounts.sigmoid()
+        mattering = scores.sigmoid().square()[..., None] * shares
+        sums = [(mattering * left).sum(1), (mattering * (1 - left)).sum(1), mattering.sum(1), shares.sum(1)]
+        centre = (mattering * across).sum(1) / (sums[2] + LEAST_AMOUNT)
+        return torch.cat([torch.cat(sums, dim=1).add(LEAST_AMOUNT).log(), centre], dim=1)
 
     def places(self, device: torch.device) -> torch.Tensor:
         """(N, 3): where each token lies, from -1 to 1 along D, H, W. No buffer: an unsaved one is not restored."""

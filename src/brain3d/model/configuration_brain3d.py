@@ -15,6 +15,7 @@ COMPRESSIONS = ("grid", "sequence", "perceiver")
 GRID_REDUCTIONS = ("mean", "mean_max")
 DEFAULT_VISUAL_TOKENS = 32
 CONTEXT_MOMENTS = 9  # numbers that say where in the grid lies what matters
+AMOUNT_FEATURES = 5  # numbers for each amount: how much of it there is, and where between left and right
 
 
 class Brain3DConfig(PreTrainedConfig):
@@ -122,7 +123,7 @@ class Brain3DConfig(PreTrainedConfig):
         if self.compression != "grid":
             return hidden
         boxes = 2 * hidden if self.grid_reduce == "mean_max" else hidden
-        context = 2 * hidden + CONTEXT_MOMENTS + 2 * self.context_amounts
+        context = 2 * hidden + CONTEXT_MOMENTS + AMOUNT_FEATURES * self.context_amounts
         return boxes + (context if self.grid_context else 0)
 
     def volume_spec(self) -> VolumeSpec:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage, optimize
 
-SEARCH_DEG = (-24.0, -16.0, -8.0, 0.0, 8.0, 16.0, 24.0)
+SEARCH_DEG = (-20.0, -10.0, 0.0, 10.0, 20.0)
 SEARCH_MM = (-8.0, 0.0, 8.0)
-POINTS = 6000
+POINTS = 3000
 ROUGHLY = 4  # every so many of the points decide where the search begins
 SMOOTH_MM = 2.0
 DOUBT = 2.0  # differences beyond this many deviations count alike: a lesion is no evidence against a plane

@@ -18,13 +18,16 @@ from brain3d.scans.foreground import (
 from brain3d.scans.midplane import MidPlane, mid_plane
 from brain3d.scans.orientation import to_canonical
 from brain3d.scans.resample import resample, rounded_geometry
-from brain3d.scans.types import InputError, Scan, Volume, VolumeSpec
+from brain3d.scans.types import Flag, InputError, Scan, Volume, VolumeSpec
 
 __all__ = ["brain_centre", "foreground_mask", "normalise", "prepare"]
 
 COARSE_MM = 3.0
 HALF = 0.5 - 1e-6
-LEAST_LIKENESS = 0.5  # of a head and its mirror image: below it the plane is not to be trusted, and nothing is turned
+LEAST_LIKENESS = 0.4  # of a head and its mirror image: below it the plane is not to be trusted, and nothing is turned
+MIDLINE_UNCERTAIN = Flag(
+    "midline_uncertain", "The two halves of the head are too unlike to tell where its midline lies; sides may be wrong."
+)
 Z_LOW, Z_HIGH = -4.0, 10.0
 
 
@@ -112,7 +115,9 @@ def volume_of(scan: Scan, head: Head, spec: VolumeSpec) -> Volume:
         data=normalise(values, inside)[None],
         affine=_grid_affine(head.affine, head.centre, head.turn, spec),
         steps=_steps(head, spec),
-        flags=scan.flags + flags_of(head.coarse, head.mask, COARSE_MM, background, voxel_mm),
+        flags=scan.flags
+        + flags_of(head.coarse, head.mask, COARSE_MM, background, voxel_mm)
+        + (() if head.plane.likeness >= LEAST_LIKENESS else (MIDLINE_UNCERTAIN,)),
         side_known=scan.side_known,
     )
 

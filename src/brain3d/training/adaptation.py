@@ -16,6 +16,8 @@ from brain3d.model.inflation import inflate
 from brain3d.phantom.truth import Truth
 from brain3d.training.bank import Bank
 from brain3d.training.cells import (
+    CASE_FEATURES,
+    CASE_PARTS,
     CELL_FEATURES,
     SIDES_SEEN,
     SKETCH_FEATURES,
@@ -29,6 +31,8 @@ from brain3d.training.tower import side_from_evidence
 
 AMOUNT_WEIGHT = 2.0
 CASE_WEIGHT = 4.0  # so that what a report says of the case weighs about as much as where the lesion lies
+# Whether there is anything to be seen is one number of the case's many, and decides over all the others.
+CASE_WEIGHTS = torch.tensor([10.0] * CASE_PARTS["visible"] + [1.0] * (CASE_FEATURES - CASE_PARTS["visible"]))
 
 
 def sketch_head(compressed: int) -> nn.Module:
@@ -103,11 +107,11 @@ class VolumeTask:
         logits = self.module["evidence"](tokens).squeeze(-1).float()
         evidence = F.binary_cross_entropy_with_logits(logits, target)
         if self.focus > 0:
-            evidence = evidence + 0.3 * self._presence(logits, index)
+            evidence = evidence + self._presence(logits, index)
         measured = self._measured(tokens, index, flip)
         boxes, said = self.module["sketch"](self.compress(tokens)).float().tensor_split([CELL_FEATURES], dim=-1)
         place = F.smooth_l1_loss(boxes, cells, beta=0.1)
-        findings = F.binary_cross_entropy_with_logits(said, case)
+        findings = F.binary_cross_entropy_with_logits(said, case, weight=CASE_WEIGHTS)
         return dense + evidence + measured + 8.0 * place + CASE_WEIGHT * findings, {
             "cells": float(place.detach()),
             "case": float(findings.detach()),

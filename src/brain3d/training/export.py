@@ -24,7 +24,7 @@ def export_model(run: Run) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     model.eval().to(torch.float16).save_pretrained(partial)
     Brain3DProcessor.from_config(run.tokenizer(), model.config).save_pretrained(partial)
-    about = {"name": run.recipe.name, "version": "1", "seed": run.recipe.seed, "dtype": "float16"}
+    about = {"name": run.recipe.name, "version": run.recipe.version, "seed": run.recipe.seed, "dtype": "float16"}
     (partial / "brain3d.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)

@@ -86,6 +86,7 @@ class Recipe:
     model: Sizes
     stages: tuple[Stage, ...] = field(default_factory=tuple)
     workers: int = 2
+    version: str = "1"  # of the finished model, as its reports state it
 
 
 def _build(kind: type, values: Any, where: str) -> Any:
