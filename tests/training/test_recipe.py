@@ -51,7 +51,7 @@ def test_overrides_reach_the_stage_they_name(recipe_path: Path) -> None:
         ("stages.specialisation.lora_rank=0", "at least 1"),
         ("stages.grounding.temperature=0.0", "above zero"),
         ("stages.warm-up.trainable=projector", "expected a list"),
-        ("phantoms.train=2505", "takes 16 phantoms a batch"),
+        ("phantoms.train=4005", "takes 16 phantoms a batch"),
         ("stages.slices.batch=3", "slabs of one volume"),
     ],
 )
