@@ -109,7 +109,7 @@ class Log:
 @contextmanager
 def reduced_precision(device: str, enabled: bool) -> Iterator[None]:
     """Matrix products in bfloat16. On a CPU attention becomes two of them, since its fused kernel there gains nothing
-    from bfloat16 and took twice as long over the few hundred tokens of a head."""
+    from bfloat16."""
     if not enabled:
         yield
         return
