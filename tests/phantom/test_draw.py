@@ -9,9 +9,10 @@ import torch
 from brain3d.phantom.draw import HEAD_MM, TRAINING_GRID, Phantom, draw_phantom, head_grid
 from brain3d.phantom.geometry import Grid
 from brain3d.phantom.measure import count_foci, named_regions, signal_of
-from brain3d.phantom.volume import AMOUNTS, PATCH, training_example
+from brain3d.phantom.volume import AMOUNTS, PATCH, as_resampled, training_example
 from brain3d.reports.findings import REGIONS
 from brain3d.scans import VolumeSpec, side_of
+from brain3d.scans.resample import resample
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +144,19 @@ def test_islands_off_a_large_lesion_are_no_lesions_of_their_own() -> None:
     assert count_foci(whole, grid) == 1
     whole[20:26, 20:26, 20:26] = 1.0  # 14 mL
     assert count_foci(whole, grid) == 2
+
+
+def test_training_examples_have_the_noise_of_a_scan_read_from_a_file() -> None:
+    rng = np.random.default_rng(0)
+    fine, spacing, shape = 2.0, 4.5, (36, 40, 40)
+    level = [(64.0 / mm**3) ** 0.5 for mm in (fine, spacing)]  # as render states noise, for voxels of 64 mm^3
+    stored = rng.normal(0, level[0], (90, 96, 98)).astype(np.float32)
+    middle = [(n - 1) / 2 for n in stored.shape]
+    read = resample(stored, np.diag([fine] * 3), middle, shape, spacing)[4:-4, 4:-4, 4:-4]
+    drawn = as_resampled(rng.normal(0, level[1], shape).astype(np.float32))[4:-4, 4:-4, 4:-4]
+    assert drawn.std() == pytest.approx(read.std(), rel=0.1)
+    alike = [float(np.corrcoef(x[..., 1:].ravel(), x[..., :-1].ravel())[0, 1]) for x in (read, drawn)]
+    assert alike[1] == pytest.approx(alike[0], abs=0.1)
 
 
 def tilt_of(phantom: Phantom) -> float:

@@ -58,7 +58,7 @@ def as_resampled(image: np.ndarray) -> np.ndarray:
 
     White noise keeps two thirds of its variance along each axis and a quarter of it is shared by neighbours; the three
     taps that do nearly the same are applied here. A phantom drawn at the model's spacing has not been read through a
-    kernel, and without this shows twice the noise that a scan does.
+    kernel, and without this is noisier than a scan.
     """
     for axis in range(image.ndim):
         image = ndimage.convolve1d(image, _TRIANGLE, axis=axis, mode="constant")

@@ -39,7 +39,7 @@ class Bank:
         return Bank(self.images[rows], self.masks[rows], self.regions[rows], self.amounts[rows], self.truths[rows])
 
 
-# How far off the mid-sagittal plane of a phantom is found (benchmarks/midline.py), per angle.
+# The error per angle with which training heads are straightened: somewhat more than benchmarks/midline.py finds.
 PLANE_ERROR_DEG = 1.5
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from transformers import Gemma3TextConfig, PreTrainedTokenizerFast, SiglipVisionConfig
 
 from brain3d.model.configuration_brain3d import PROMPT, Brain3DConfig
-from brain3d.phantom.volume import AMOUNTS
+from brain3d.phantom.volume import AMOUNTS, PATCH
 from brain3d.scans import InputError
 from brain3d.training.recipe import Sizes
-
-DENSE_PATCH = 4  # the dense targets of the bank are made for patches of 4 x 4 x 4 voxels
 
 
 def vision_config(sizes: Sizes) -> SiglipVisionConfig:
@@ -71,8 +69,8 @@ def composite_config(sizes: Sizes, tokenizer: PreTrainedTokenizerFast) -> Brain3
 
 def check_sizes(sizes: Sizes) -> None:
     """InputError for sizes that make no model, before anything is drawn or trained for it."""
-    if (sizes.patch, sizes.depth_patch) != (DENSE_PATCH, DENSE_PATCH):
-        raise InputError(f"model.patch {sizes.patch}, depth_patch {sizes.depth_patch}: both must be {DENSE_PATCH}")
+    if (sizes.patch, sizes.depth_patch) != (PATCH, PATCH):
+        raise InputError(f"model.patch {sizes.patch}, depth_patch {sizes.depth_patch}: both must be {PATCH}")
     for part in ("vision", "text"):
         layers, hidden, heads = (getattr(sizes, f"{part}_{what}") for what in ("layers", "hidden", "heads"))
         if min(layers, hidden, heads) < 1 or hidden % heads:
