@@ -100,6 +100,19 @@ def test_amounts_are_summed_over_the_head(make_config):
     assert centre.abs().max() <= 1
 
 
+def test_every_place_has_a_prior_for_what_it_holds(make_config):
+    config = make_config(grid_context=True, context_amounts=2)
+    context = build_compression(config).context
+    tokens = torch.randn(2, 48, 16)
+    before = context.measure(tokens)
+    with torch.no_grad():
+        context.prior[7, 1] = 3.0
+    changed = context.measure(tokens) - before
+    torch.testing.assert_close(changed[:, 7, 1], torch.full((2,), 3.0))
+    changed[:, 7, 1] = 0.0
+    assert not changed.any()
+
+
 def test_amounts_of_mirrored_tokens_change_sides(make_config):
     config = make_config(volume_shape=(8, 12, 24), grid_context=True, context_amounts=2)
     context = build_compression(config).context

@@ -10,8 +10,8 @@ from brain3d.phantom.truth import Truth
 from brain3d.phantom.volume import AMOUNTS
 from brain3d.training.adaptation import case_scores
 from brain3d.training.alignment import contrastive_loss
-from brain3d.training.cells import CASE_FEATURES, CELL_FEATURES, case_features, mirror_cells, split_case
-from brain3d.training.dense import jitter_intensity, mirrored, patch_amounts, patch_masks
+from brain3d.training.cells import CASE_FEATURES, CELL_FEATURES, case_features, mirror_cells, sampling_odds, split_case
+from brain3d.training.dense import jitter_intensity, mirrored, patch_amounts, patch_masks, totals_loss
 from brain3d.training.language import MOST_DOUBT, unsure
 from brain3d.training.loop import Schedule, learning_rate, reduced_precision
 from brain3d.training.said import said_scores
@@ -193,3 +193,35 @@ def test_reduced_precision_leaves_the_result_and_the_settings_as_they_are() -> N
     assert near.dtype == torch.bfloat16
     torch.testing.assert_close(near.float(), exact, atol=0.05, rtol=0.05)
     assert torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed() == before
+
+
+def halves_of(left: dict[str, float], right: dict[str, float]) -> torch.Tensor:
+    """Logarithms of sums over the left half, the right half and the head, (1, 3, A); nothing is zero to the last."""
+    rows = torch.full((3, len(AMOUNTS)), 1e-4)
+    for row, named in enumerate((left, right)):
+        for name, patches in named.items():
+            rows[row, AMOUNTS.index(name)] += patches
+            rows[2, AMOUNTS.index(name)] += patches
+    return rows.log()[None]
+
+
+def test_totals_are_worst_where_the_side_is_wrong() -> None:
+    truth = {"left": 8.0, "frontal": 6.0, "parietal": 2.0, "edema": 5.0, "bright": 8.0}
+    wanted = torch.tensor([[truth.get(name, 0.0) for name in AMOUNTS]])
+    right = totals_loss(halves_of(truth, {}), wanted)
+    other_lobe = totals_loss(halves_of({**truth, "frontal": 2.0, "parietal": 6.0}, {}), wanted)
+    half_as_large = totals_loss(halves_of({name: n / 2 for name, n in truth.items()}, {}), wanted)
+    other_half = totals_loss(halves_of({}, truth), wanted)
+    mirrored = {("right" if name == "left" else name): n for name, n in truth.items()}
+    other_side = totals_loss(halves_of({}, mirrored), wanted)
+    assert float(right) < 0.01
+    assert float(right) < float(other_lobe) < float(other_half) < float(other_side)
+    assert float(right) < float(half_as_large) < float(other_half)
+
+
+def test_clear_small_lesions_are_drawn_oftenest() -> None:
+    truths = [replace(LEFT, volume_ml=ml, visible=ml > 0.4) for ml in (5.0, 50.0, 0.2)]
+    small, large, invisible = sampling_odds(truths, focused=True)
+    assert small > large > invisible > 0
+    assert small + large + invisible == pytest.approx(1.0)
+    assert len(set(sampling_odds(truths, focused=False))) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
@@ -26,6 +28,7 @@ class ContextPooling(nn.Module):
         self.amounts = nn.Linear(hidden_size, amounts) if amounts else None
         if self.amounts is not None:
             nn.init.constant_(self.amounts.bias, -5.0)  # most patches hold nothing
+            self.prior = nn.Parameter(torch.zeros(math.prod(token_grid), amounts))
         self.token_grid = token_grid
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -35,8 +38,17 @@ class ContextPooling(nn.Module):
         mean = (weights[..., None].to(tokens.dtype) * tokens).sum(1)
         parts = [mean, tokens.mean(1), self.moments(scores, weights).to(tokens.dtype)]
         if self.amounts is not None:
-            parts.append(self.totals(scores, self.amounts(tokens).float()).to(tokens.dtype))
+            parts.append(self.totals(scores, self.measure(tokens)).to(tokens.dtype))
         return torch.cat(parts, dim=1)
+
+    def measure(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(B, N, h) -> (B, N, A): logits of the share of each patch that each amount fills.
+
+        Every place has a prior of its own: what a token shows is a lesion, and whether that lies left or in a frontal
+        lobe is first a matter of the place. Without it a linear reading told left from right no better than chance.
+        """
+        assert self.amounts is not None
+        return self.amounts(tokens).float() + self.prior.float()
 
     def totals(self, scores: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
         """Scores (B, N) and logits of amounts (B, N, A) -> (B, AMOUNT_FEATURES * A): how much of each the head holds.

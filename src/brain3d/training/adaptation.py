@@ -23,13 +23,25 @@ from brain3d.training.cells import (
     SKETCH_FEATURES,
     case_features,
     is_clear,
+    sampling_odds,
     sketches,
     split_case,
 )
-from brain3d.training.dense import CELLS, DenseHead, dense_loss, lesion_scores, patch_amounts, patch_masks, pick
+from brain3d.training.dense import (
+    CELLS,
+    DenseHead,
+    dense_loss,
+    lesion_scores,
+    patch_amounts,
+    patch_masks,
+    pick,
+    totals_loss,
+)
 from brain3d.training.tower import side_from_evidence
 
 AMOUNT_WEIGHT = 2.0
+LEAST_LESION = 0.05  # patches: from 0.3 mL on, shares of a lesion are worth asking for
+PRIOR_LR = 20.0  # priors of places are log-odds of several units, which Adam's steps would take too long to reach
 CASE_WEIGHT = 4.0  # so that what a report says of the case weighs about as much as where the lesion lies
 # Whether there is anything to be seen is one number of the case's many, and decides over all the others.
 CASE_WEIGHTS = torch.tensor([10.0] * CASE_PARTS["visible"] + [1.0] * (CASE_FEATURES - CASE_PARTS["visible"]))
@@ -43,14 +55,6 @@ def sketch_head(compressed: int) -> nn.Module:
         nn.GELU(),
         nn.Linear(compressed // 2, SKETCH_FEATURES),
     )
-
-
-def sampling_odds(truths: list[Truth], focused: bool) -> np.ndarray:
-    """How often each phantom is drawn: all alike, or small visible lesions oftener and invisible ones seldom."""
-    if not focused:
-        return np.full(len(truths), 1 / len(truths))
-    odds = np.array([1.0 if t.normal else 0.3 if not t.visible else 2.0 if t.volume_ml < 20 else 0.8 for t in truths])
-    return odds / odds.sum()
 
 
 class VolumeTask:
@@ -82,7 +86,7 @@ class VolumeTask:
             }
         )
         compress: Any = self.module["compression"]
-        self.amounts = compress.context.amounts if config.grid_context else None
+        self.context = compress.context if config.grid_context and config.context_amounts else None
         if config.grid_context:
             compress.context.score = self.module["evidence"]  # what matters is where a lesion is suspected
         self.compress = compress
@@ -92,7 +96,10 @@ class VolumeTask:
         self.encode = torch.compile(tower) if compiled else tower
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        return [{"params": list(self.module.parameters())}]
+        named = list(self.module.named_parameters())
+        priors = [p for name, p in named if name.endswith("context.prior")]
+        rest = [p for name, p in named if not name.endswith("context.prior")]
+        return [{"params": rest}, *([{"params": priors, "lr_scale": PRIOR_LR, "weight_decay": 0.0}] if priors else [])]
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         self.module.train()
@@ -108,25 +115,34 @@ class VolumeTask:
         evidence = F.binary_cross_entropy_with_logits(logits, target)
         if self.focus > 0:
             evidence = evidence + self._presence(logits, index)
-        measured = self._measured(tokens, index, flip)
+        measured, totals = self._measured(tokens, logits, index, flip)
         boxes, said = self.module["sketch"](self.compress(tokens)).float().tensor_split([CELL_FEATURES], dim=-1)
         place = F.smooth_l1_loss(boxes, cells, beta=0.1)
         findings = F.binary_cross_entropy_with_logits(said, case, weight=CASE_WEIGHTS)
-        return dense + evidence + measured + 8.0 * place + CASE_WEIGHT * findings, {
+        return dense + evidence + measured + totals + 8.0 * place + CASE_WEIGHT * findings, {
             "cells": float(place.detach()),
             "case": float(findings.detach()),
             "dense": float(dense.detach()),
             "amounts": float(measured.detach()),
+            "totals": float(totals.detach()),
         }
 
-    def _measured(self, tokens: Tensor, index: np.ndarray, flip: np.ndarray) -> Tensor:
-        """How well every patch says what share of it each amount fills: cross-entropy, summed over the amounts.
-        Unweighted, so that the sums over the head, which the context takes, are right on average."""
-        if self.amounts is None:
-            return torch.zeros(())
+    def _measured(self, tokens: Tensor, scores: Tensor, index: np.ndarray, flip: np.ndarray) -> tuple[Tensor, Tensor]:
+        """How well every patch says what share of it each amount fills, and how right the sums are.
+
+        The first is cross-entropy, summed over the amounts; unweighted, so that the sums over the head, which the
+        context takes, are right on average. The second is over visible lesions, and zero where the batch has none.
+        """
+        if self.context is None:
+            return torch.zeros(()), torch.zeros(())
         target = patch_amounts(self.train.amounts[index], flip)
-        each = F.binary_cross_entropy_with_logits(self.amounts(tokens).float(), target, reduction="none")
-        return AMOUNT_WEIGHT * each.mean((0, 1)).sum()
+        said, wanted = self.context.measure(tokens), target.sum(1)
+        each = F.binary_cross_entropy_with_logits(said, target, reduction="none")
+        visible = torch.tensor([self.train.truths[i].visible for i in index]) & (wanted[:, :2].sum(1) > LEAST_LESION)
+        if not bool(visible.any()):
+            return AMOUNT_WEIGHT * each.mean((0, 1)).sum(), torch.zeros(())
+        totals = self.context.totals(scores, said).unflatten(1, (-1, said.shape[-1]))
+        return AMOUNT_WEIGHT * each.mean((0, 1)).sum(), totals_loss(totals[visible, :3], wanted[visible])
 
     def _presence(self, logits: Tensor, index: np.ndarray) -> Tensor:
         """Is there a lesion to be seen at all: the strongest evidence anywhere, against the truth."""

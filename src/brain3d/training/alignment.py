@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from brain3d.model.modeling_brain3d import LORA_TARGET_PATTERN, Brain3DForConditionalGeneration
 from brain3d.model.processing_brain3d import Brain3DProcessor
 from brain3d.training.bank import Bank
-from brain3d.training.cells import describe_truth, draw_index, sketches
+from brain3d.training.cells import describe_truth, draw_index, sampling_odds, sketches
 from brain3d.training.features import compressed_features
 from brain3d.training.language import Sketch, finding_weights
 from brain3d.training.recipe import Stage
@@ -90,6 +90,7 @@ class AlignmentTask:
         self.train, self.held_out = train, held_out
         self.features, self.held_out_features = features, held_out_features
         self.anchors = anchors
+        self.odds = sampling_odds(train.truths, focused=True) if stage.focus > 0 else None
         self.cached = "patch_embedding" not in stage.trainable
         self.weights = finding_weights(processor.tokenizer, finding_weight)
 
@@ -115,14 +116,18 @@ class AlignmentTask:
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         self.module.train()
         rng = np.random.default_rng([self.seed, step])
-        index, flip = draw_index(rng, len(self.train), self.stage.batch)
+        index, flip = draw_index(rng, len(self.train), self.stage.batch, self.odds)
         reports = self._reports(self.train, index, flip, int(rng.integers(1 << 40)))
         compressed = self._compressed(self.train, self.features, index, flip)
         if self.stage.task == "grounding":
             return self._grounding(compressed, reports, self._same(self.train, index, flip))
         if self.stage.task == "anchoring":
             return self._anchoring(compressed, 0, index, flip), {}
-        return self._captioning(compressed, reports), {}
+        text = self._captioning(compressed, reports)
+        if self.anchors is None:
+            return text, {}
+        apart = self._anchoring(compressed, 0, index, flip)
+        return text + self.stage.anchor * apart, {"text": float(text.detach()), "distance": float(apart.detach())}
 
     def _same(self, bank: Bank, index: np.ndarray, flip: np.ndarray) -> Tensor:
         findings = []
@@ -174,7 +179,7 @@ class AlignmentTask:
             loss, figures = self._grounding(compressed, reports, self._same(self.held_out, index, flip))
             return {"loss": float(loss), **figures}
         figures = {"loss": float(self._captioning(compressed, reports))}
-        if self.stage.task == "anchoring":
+        if self.anchors is not None:
             figures["distance"] = float(self._anchoring(compressed, 1, index, flip))
         return {**figures, **self._generated(compressed, index, flip)}
 
@@ -254,7 +259,8 @@ def build_alignment(run: Run, stage: Stage) -> AlignmentTask:
         flat = features.float().flatten(0, 2)
         model.model.set_feature_statistics(flat.mean(0), flat.std(0).clamp(min=1e-3))
     processor = Brain3DProcessor.from_config(run.tokenizer(), model.config)
-    anchors = (soft_prompts(run, train), soft_prompts(run, run.held_out)) if stage.task == "anchoring" else None
+    anchored = stage.task == "anchoring" or stage.anchor > 0
+    anchors = (soft_prompts(run, train), soft_prompts(run, run.held_out)) if anchored else None
     sizes, seed = run.recipe.model, run.recipe.seed
     return AlignmentTask(
         stage, model, processor, train, run.held_out, features, held_out, seed, sizes.finding_weight, anchors

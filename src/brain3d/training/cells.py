@@ -114,6 +114,16 @@ def describe_truth(bank: Bank, index: int, mirrored: bool, seed: int) -> str:
     return narrate(truth.mirrored() if mirrored else truth, random.Random(seed))
 
 
-def draw_index(rng: np.random.Generator, count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """A batch: which phantoms, and which of them mirrored."""
-    return rng.choice(count, size, replace=count < size), rng.random(size) < 0.5
+def sampling_odds(truths: list[Truth], focused: bool) -> np.ndarray:
+    """How often each phantom is drawn: all alike, or small visible lesions oftener and invisible ones seldom."""
+    if not focused:
+        return np.full(len(truths), 1 / len(truths))
+    odds = np.array([1.0 if t.normal else 0.3 if not t.visible else 2.0 if t.volume_ml < 20 else 0.8 for t in truths])
+    return odds / odds.sum()
+
+
+def draw_index(
+    rng: np.random.Generator, count: int, size: int, odds: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """A batch: which phantoms (by their odds, where given), and which of them mirrored."""
+    return rng.choice(count, size, replace=count < size, p=odds), rng.random(size) < 0.5

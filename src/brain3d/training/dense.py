@@ -13,6 +13,7 @@ from brain3d.training.bank import Bank
 
 CELLS = 8  # 2 x 2 x 2 mask cells under one patch of 4 x 4 x 4 voxels
 MOST_FOCUS = 40.0
+OF_LESION = slice(AMOUNTS.index(REGIONS[0]), AMOUNTS.index("dark") + 1)  # amounts stated as shares of the lesion
 MASK_WEIGHTS = (1.0, 0.5, 0.5, 0.3)  # in the order of MASKS
 
 
@@ -75,6 +76,25 @@ def patch_amounts(amounts: np.ndarray, flip: np.ndarray) -> Tensor:
     amounts = amounts.copy()
     amounts[flip] = amounts[flip][:, MIRRORED_AMOUNTS, ..., ::-1]
     return torch.from_numpy(amounts).flatten(2).transpose(1, 2).float() / 255
+
+
+def totals_loss(halves: Tensor, wanted: Tensor) -> Tensor:
+    """How far the summed amounts of lesions are from the truth, in what a report states of them.
+
+    Args:
+        halves: (B, 3, A), logarithms of every amount summed over the left half, the right half and the whole head.
+        wanted: (B, A), the true sums in patches; each row holds a lesion.
+
+    Cross-entropy of the share on the left, once by the amounts `left` and `right`, once by the halves of the grid;
+    distance of the share of every region, part and signal; distance of the logarithm of the volume.
+    """
+    volume, share = wanted[:, :2].sum(1), wanted[:, 0] / wanted[:, :2].sum(1)
+    by_half = halves[..., :2].logsumexp(-1)
+    sides = (halves[:, 2, 0] - halves[:, 2, 1], by_half[:, 0] - by_half[:, 1])
+    side = torch.stack([F.binary_cross_entropy_with_logits(each, share) for each in sides]).sum()
+    shares = (halves[:, 2, OF_LESION] - by_half[:, 2:]).exp()
+    apart = F.smooth_l1_loss(shares, wanted[:, OF_LESION] / volume[:, None], beta=0.1, reduction="none").sum(1).mean()
+    return side + apart + F.smooth_l1_loss(by_half[:, 2], volume.log(), beta=0.5)
 
 
 def jitter_intensity(images: Tensor, rng: np.random.Generator) -> Tensor:

@@ -74,7 +74,9 @@ class Stage:
     temperature: float = 0.07
     lora_rank: int = 16
     lora_alpha: int = 32
-    focus: float = 0.0  # volumes: how much more a small lesion weighs; see training/dense.py
+    focus: float = 0.0  # volumes: how much more a small lesion weighs; see training/dense.py. Captioning: above zero,
+    # phantoms are drawn as there, small visible lesions oftener
+    anchor: float = 0.0  # captioning: weight of the anchoring loss beside that of the text
 
 
 @dataclass(frozen=True)
@@ -221,10 +223,13 @@ def _check_stage(stage: Stage, path: Path) -> None:
         raise InputError(
             f"{path}: stage {stage.name!r} needs steps, batch, validate_every, lora_rank and lora_alpha of at least 1"
         )
-    if min(stage.lr, stage.clip, stage.temperature) <= 0 or min(stage.warmup, stage.weight_decay, stage.focus) < 0:
+    if (
+        min(stage.lr, stage.clip, stage.temperature) <= 0
+        or min(stage.warmup, stage.weight_decay, stage.focus, stage.anchor) < 0
+    ):
         raise InputError(
             f"{path}: stage {stage.name!r} needs lr, clip and temperature above zero, and no negative warmup, "
-            "weight_decay or focus"
+            "weight_decay, focus or anchor"
         )
     if stage.task == "grounding" and stage.batch < 2:
         raise InputError(f"{path}: stage {stage.name!r} has batch 1: a contrastive loss without negatives is zero")
