@@ -87,7 +87,7 @@ def test_moments_are_those_of_the_tokens_that_matter(make_config):
 def test_amounts_are_summed_over_the_head(make_config):
     config = make_config(grid_context=True, context_amounts=3)
     context = build_compression(config).context
-    assert config.compressed_size == 3 * 16 + CONTEXT_MOMENTS + AMOUNT_FEATURES * 3
+    assert config.compressed_size == 3 * 16 + CONTEXT_MOMENTS + AMOUNT_FEATURES * 3 + 1
     scores, logits = torch.full((1, 48), -30.0), torch.full((1, 48, 3), -30.0)
     logits[0, :10, 0] = 0.0  # half of ten patches, four of which matter
     logits[0, 20:22, 1] = 30.0  # two whole ones that do not
@@ -98,6 +98,21 @@ def test_amounts_are_summed_over_the_head(make_config):
     torch.testing.assert_close(gated, torch.tensor([2.0, 0.0, 0.0]), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(total, torch.tensor([5.0, 2.0, 0.0]), atol=1e-4, rtol=1e-4)
     assert centre.abs().max() <= 1
+
+
+def test_shares_are_of_the_lesion_left_and_right_together(make_config):
+    config = make_config(volume_shape=(8, 12, 24), grid_context=True, context_amounts=3)
+    context = build_compression(config).context
+    grid = config.token_grid
+    scores, logits = torch.full((1, *grid), 30.0), torch.full((1, *grid, 3), -30.0)
+    logits[0, 0, 0, 0, 0] = logits[0, 0, 1, 0, 0] = logits[0, 0, 2, 0, 0] = 30.0  # three patches of lesion at the left
+    logits[0, 0, 0, -1, 1] = 30.0  # and one at the right
+    logits[0, 0, 0, 0, 2] = 0.0  # half a patch of the third amount
+    *shares, middle = context.shares(scores.flatten(1), logits.flatten(1, 3))[0].tolist()
+    assert shares == pytest.approx([0.75, 0.25, 0.125], abs=0.01)
+    assert middle == pytest.approx(-0.5, abs=0.01)
+    scores[0, 0, 0, -1] = -30.0  # what does not matter is not counted
+    assert context.shares(scores.flatten(1), logits.flatten(1, 3))[0, 0] == pytest.approx(1.0, abs=0.01)
 
 
 def test_every_place_has_a_prior_for_what_it_holds(make_config):

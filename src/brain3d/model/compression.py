@@ -32,13 +32,15 @@ class ContextPooling(nn.Module):
         self.token_grid = token_grid
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(B, N, h) -> (B, 2h + CONTEXT_MOMENTS + AMOUNT_FEATURES * amounts): weighted mean, mean, moments, totals."""
+        """(B, N, h) -> (B, 2h + CONTEXT_MOMENTS): weighted mean, mean, moments; and, with A amounts, their totals
+        and shares, AMOUNT_FEATURES * A + 1 numbers more."""
         scores = self.score(tokens).float().squeeze(-1)
         weights = (2 * nn.functional.logsigmoid(scores)).softmax(dim=1)
         mean = (weights[..., None].to(tokens.dtype) * tokens).sum(1)
         parts = [mean, tokens.mean(1), self.moments(scores, weights).to(tokens.dtype)]
         if self.amounts is not None:
-            parts.append(self.totals(scores, self.measure(tokens)).to(tokens.dtype))
+            amounts = self.measure(tokens)
+            parts += [part(scores, amounts).to(tokens.dtype) for part in (self.totals, self.shares)]
         return torch.cat(parts, dim=1)
 
     def measure(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -51,7 +53,7 @@ class ContextPooling(nn.Module):
         return self.amounts(tokens).float() + self.prior.float()
 
     def totals(self, scores: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
-        """Scores (B, N) and logits of amounts (B, N, A) -> (B, AMOUNT_FEATURES * A): how much of each the head holds.
+        """Scores (B, N) and logits of amounts (B, N, A) -> (B, 5 * A): how much of each the head holds.
 
         Every patch says which share of it each amount fills; a report's findings (which side, which regions, how much
         edema) are thresholds on sums of these. Of the tokens that matter, so that the doubt of hundreds of others
@@ -65,6 +67,19 @@ class ContextPooling(nn.Module):
         sums = [(mattering * left).sum(1), (mattering * (1 - left)).sum(1), mattering.sum(1), shares.sum(1)]
         centre = (mattering * across).sum(1) / (sums[2] + LEAST_AMOUNT)
         return torch.cat([torch.cat(sums, dim=1).add(LEAST_AMOUNT).log(), centre], dim=1)
+
+    def shares(self, scores: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
+        """Scores (B, N) and logits of amounts (B, N, A) -> (B, A + 1): each amount as a share of the lesion, which is
+        the first two together, left and right; and the place of the lesion's middle from left (-1) to right (1).
+
+        A report's thresholds are on shares; from logarithms of sums that range over decades a projector learned them
+        less exactly.
+        """
+        mattering = scores.sigmoid().square()[..., None] * amounts.sigmoid()
+        lesion = mattering[..., :2].sum(-1, keepdim=True)
+        total = lesion.sum(1) + LEAST_AMOUNT
+        middle = (lesion * self.places(scores.device)[:, 2:]).sum(1) / total
+        return torch.cat([mattering.sum(1) / total, middle], dim=1)
 
     def places(self, device: torch.device) -> torch.Tensor:
         """(N, 3): where each token lies, from -1 to 1 along D, H, W. No buffer: an unsaved one is not restored."""

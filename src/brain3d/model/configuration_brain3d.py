@@ -15,7 +15,7 @@ COMPRESSIONS = ("grid", "sequence", "perceiver")
 GRID_REDUCTIONS = ("mean", "mean_max")
 DEFAULT_VISUAL_TOKENS = 32
 CONTEXT_MOMENTS = 9  # numbers that say where in the grid lies what matters
-AMOUNT_FEATURES = 5  # numbers for each amount: how much of it there is, and where between left and right
+AMOUNT_FEATURES = 6  # numbers for each amount: how much of it there is, where between left and right, which share
 
 
 class Brain3DConfig(PreTrainedConfig):
@@ -123,7 +123,9 @@ class Brain3DConfig(PreTrainedConfig):
         if self.compression != "grid":
             return hidden
         boxes = 2 * hidden if self.grid_reduce == "mean_max" else hidden
-        context = 2 * hidden + CONTEXT_MOMENTS + AMOUNT_FEATURES * self.context_amounts
+        context = 2 * hidden + CONTEXT_MOMENTS
+        if self.context_amounts:
+            context += AMOUNT_FEATURES * self.context_amounts + 1
         return boxes + (context if self.grid_context else 0)
 
     def volume_spec(self) -> VolumeSpec:
