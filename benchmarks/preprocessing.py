@@ -35,7 +35,7 @@ def plain_read(path: Path) -> np.ndarray:
 
 
 def plain_volume(data: np.ndarray) -> np.ndarray:
-    """The published preprocessing of a (z, y, x) array, each step in the words of NumPy and torch: (1, 64, 128, 128)."""
+    """The published preprocessing of a (z, y, x) array, each step by NumPy or torch: (1, 64, 128, 128)."""
     low, high = np.percentile(data, (1, 99))
     scaled = (np.clip(data, low, high) - low) / (high - low)
     volume = torch.from_numpy(scaled.astype(np.float32))[None, None]
