@@ -19,7 +19,7 @@ import torch
 from isal import igzip
 
 import machine
-from brain3d.phantom.cohort import canonical_affine, grid_at, stored_image
+from brain3d.phantom.cohort import canonical_affine, grid_at, reorder, stored_image
 from brain3d.phantom.draw import draw_phantom
 from brain3d.scans import PUBLISHED_SHAPE, VolumeSpec, prepare, published_volume, read_scan, write_scan
 
@@ -107,11 +107,12 @@ def rows(title: str, measured: list[dict[str, list[float]]]) -> list[Row]:
 
 
 def write_phantoms(folder: Path, count: int, spacing_mm: float) -> list[Path]:
-    """Phantoms as files of int16."""
+    """Phantoms as files of int16, stored as BraTS stores its scans."""
     grid, paths = grid_at(spacing_mm), []
     for seed in range(FIRST_SEED, FIRST_SEED + count):
+        image, affine = reorder(stored_image(draw_phantom(seed, grid=grid)), canonical_affine(grid), "LPS")
         paths.append(folder / f"phantom-{spacing_mm:g}-{seed}.nii.gz")
-        write_scan(paths[-1], stored_image(draw_phantom(seed, grid=grid)), canonical_affine(grid), np.int16)
+        write_scan(paths[-1], image, affine, np.int16)
     return paths
 
 

@@ -13,9 +13,11 @@ import brain3d.evaluation.predictions
 import brain3d.reading
 from brain3d.cli.main import main
 from brain3d.cohort import Study, write_manifest
+from brain3d.evaluation.predictions import load_study
 from brain3d.evaluation.run import evaluate
 from brain3d.reports import Report, parse_findings
-from brain3d.scans import InputError, Scan, Volume, VolumeSpec, affine_from_axes, prepare, write_scan
+from brain3d.scans import InputError, Scan, Volume, VolumeSpec, affine_from_axes, prepare, read_scan, write_scan
+from brain3d.scans.cache import VolumeCache
 
 SHAPE = (40, 48, 40)
 AFFINE = affine_from_axes("RAS", (4.0, 4.0, 4.0))
@@ -105,7 +107,7 @@ def test_a_moved_cohort_is_found_and_a_changed_scan_is_not(tmp_path: Path, reade
     image.write_bytes((moved / "somebody-1.nii.gz").read_bytes())
     evaluate(moved / "manifest.jsonl", cache=cache)
     assert reader.prepared == 6  # its new content is another study's, whose volumes are there
-    write_scan(image, brain3d.scans.read_scan(image).data * 2, AFFINE)
+    write_scan(image, read_scan(image).data * 2, AFFINE)
     evaluate(moved / "manifest.jsonl", cache=cache)
     assert reader.prepared == 8
 
@@ -124,6 +126,15 @@ def test_a_scan_that_cannot_be_read_is_a_failed_case_each_time(tmp_path: Path, r
     for _ in range(2):
         failed = evaluate(manifest, cache=cache)["failed"]
         assert [item["id"] for item in failed] == ["somebody-1"]
+
+
+def test_what_cannot_be_opened_is_refused_in_the_same_words(tmp_path: Path, reader: Reader) -> None:
+    study, said = Study(id="a", image=tmp_path / "absent.nii.gz"), []
+    for cache in (None, VolumeCache(tmp_path / "volumes", reader.spec)):
+        with pytest.raises(InputError) as caught:
+            load_study(study, reader, cache)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
 
 
 def test_no_name_reaches_the_cache(tmp_path: Path, reader: Reader) -> None:

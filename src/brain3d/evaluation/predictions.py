@@ -192,10 +192,13 @@ def load_study(study: Study, reader: ReportWriter, cache: VolumeCache | None = N
     return Loaded(study, volume, mirrored, grounding)
 
 
-def _cache_keys(study: Study) -> tuple[str, str]:
+def _cache_keys(study: Study) -> tuple[str, str] | None:
     """By what the volumes of the scan and of its mirror image are found: the content of its file, not its name."""
-    with study.image.open("rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with study.image.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:  # not told here: reading the scan meets it again, and says it in its own words
+        return None
     return scan_key(content, mirrored=False), scan_key(content, mirrored=True)
 
 

@@ -87,7 +87,7 @@ class VolumeCache:
         if len(self._mapped) < len(self._entries):
             shape = (len(self._entries), *self._shape)
             with self._refusing():
-                self._mapped = np.memmap(self.folder / VOLUMES, np.float32, "r", shape=shape)
+                self._mapped = np.asarray(np.memmap(self.folder / VOLUMES, np.float32, "r", shape=shape))
         return self._mapped
 
     def get(self, key: str) -> Volume | None:

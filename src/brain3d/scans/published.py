@@ -60,6 +60,12 @@ def _taps(n_in: int, n_out: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return first, np.minimum(first + 1, n_in - 1), (positions - first).astype(np.float32)
 
 
+def _stored_taps(n_in: int, n_out: int, stride: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `_taps`, counted along the memory: from the far end of an axis that is stored backwards (`stride` < 0)."""
+    first, second, share = _taps(n_in, n_out)
+    return (n_in - 1 - first, n_in - 1 - second, share) if stride < 0 else (first, second, share)
+
+
 def _between(first: np.ndarray, second: np.ndarray, share: np.ndarray | np.float32) -> np.ndarray:
     """Linear interpolation, written over `second`."""
     second -= first
@@ -74,26 +80,29 @@ def _resized(view: np.ndarray, low: float, high: float, shape: Sequence[int]) ->
     Clipping comes before interpolation, which it does not commute with; scaling is linear, so the few voxels that are
     left are scaled. Values are counted from `low`, so that none is lost to rounding where the image is far from zero.
     """
-    result = np.zeros(shape, dtype=np.float32)
-    if high <= low:
-        return result
-    if abs(view.strides[0]) < max(map(abs, view.strides)):
+    span = np.float32(high - low)
+    if span == 0:
+        return np.zeros(shape, dtype=np.float32)
+    result = np.empty(shape, dtype=np.float32)
+    (d0, d1, d_share), (h0, h1, h_share), (w0, w1, w_share) = map(_stored_taps, view.shape, shape, view.strides)
+    view = view[tuple(slice(None, None, -1 if stride < 0 else 1) for stride in view.strides)]
+    if view.strides[0] < max(view.strides):
         view = np.ascontiguousarray(view)  # slices that are strewn over the whole memory are slow to read one by one
     zero = np.float32(low)
-    bounds = np.float32(low - float(zero)), np.float32(high - float(zero))
+    lowest, highest = np.float32(low - float(zero)), np.float32(high - float(zero))
 
     def clipped(index: int) -> np.ndarray:
         plane = np.subtract(view[index], zero, dtype=np.float32)
-        return np.clip(plane, *bounds, out=plane)
+        return np.clip(plane, lowest, highest, out=plane)
 
-    (d0, d1, d_share), (h0, h1, h_share), (w0, w1, w_share) = map(_taps, view.shape, shape)
     for index in range(shape[0]):
         plane = _between(clipped(d0[index]), clipped(d1[index]), d_share[index])
         rows = _between(plane[h0], plane[h1], h_share[:, None])
-        result[index] = _between(rows[:, w0], rows[:, w1], w_share)
-    result -= bounds[0]
-    result *= np.float32(1.0 / (high - low))
-    return np.clip(result, 0.0, 1.0, out=result)
+        read = _between(rows[:, w0], rows[:, w1], w_share)
+        read -= lowest
+        read /= span
+        result[index] = np.clip(read, 0.0, 1.0, out=read)
+    return result
 
 
 def _resized_affine(affine: np.ndarray, shape: Sequence[int], resized: Sequence[int]) -> np.ndarray:
