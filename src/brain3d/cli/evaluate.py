@@ -12,6 +12,7 @@ EPILOG = """examples:
   brain3d phantom cohort --count 100 --seed 7
   brain3d evaluate --manifest cohort/manifest.jsonl
   brain3d evaluate --manifest cohort/manifest.jsonl --model runs/mini/model --output scores
+  brain3d evaluate --manifest cohort/manifest.jsonl --model runs/other/model --cache volumes
 
 With --output an interrupted evaluation continues where it stopped."""
 
@@ -22,6 +23,9 @@ def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
     parser.add_argument("--manifest", required=True, metavar="M", help="the cohort's manifest, JSON Lines")
     add_model_arguments(parser)
     parser.add_argument("--output", metavar="FOLDER", help="keep predictions, scores and the table there")
+    parser.add_argument(
+        "--cache", metavar="FOLDER", help="keep prepared volumes there; other models read the same scans faster"
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N studies")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="scans at once (default: 8)")
     parser.add_argument("--no-mirror-check", action="store_true", help="as for `brain3d report`")
@@ -49,6 +53,7 @@ def run(args: argparse.Namespace) -> None:
             batch_size=args.batch_size,
             mirror_check=not args.no_mirror_check,
             neighbours=Path(args.neighbours) if args.neighbours else None,
+            cache=Path(args.cache) if args.cache else None,
         )
     print(result["table"], end="")
     failed = result["failed"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +19,8 @@ from brain3d.evaluation.grounded import Grounding, empty_grounding, ground, mask
 from brain3d.evaluation.score import Answer
 from brain3d.reading.mirror_check import FINDINGS_UNSTABLE, SIDE_UNSTABLE
 from brain3d.reports import Report, parse_findings
-from brain3d.scans import InputError, Scan, mirrored_scan, read_scan
+from brain3d.scans import InputError, Scan, VolumeSpec, mirrored_scan, read_scan
+from brain3d.scans.cache import CacheError, VolumeCache, scan_key
 
 FEATURES = 128
 UNSTABLE = {SIDE_UNSTABLE.code, FINDINGS_UNSTABLE.code}
@@ -27,7 +29,11 @@ CASE_ERRORS = (InputError, OSError)
 
 
 class ReportWriter(Protocol):
-    """What evaluation asks of a reader."""
+    """What evaluation asks of a reader; its grid only where volumes are to be cached."""
+
+    @property
+    def spec(self) -> VolumeSpec:
+        """The grid of its volumes."""
 
     def volume(self, scan: Scan) -> Any:
         """The volume that the model sees of a scan."""
@@ -163,14 +169,37 @@ def _reason(study: Study, error: Exception) -> str:
     return line
 
 
-def load_study(study: Study, reader: ReportWriter) -> Loaded:
-    """Read a study's scan and, where no truth stands above it, its mask. Raises one of `CASE_ERRORS`."""
+def load_study(study: Study, reader: ReportWriter, cache: VolumeCache | None = None) -> Loaded:
+    """Read a study's scan and, where no truth stands above it, its mask. Raises one of `CASE_ERRORS`.
+
+    The two volumes come from the cache, where there is one that holds them, and are kept there where it does not. Then
+    a scan is read only for its grid, on which a mask has to be measured. CacheError is no fault of the study.
+    """
+    keys = None if cache is None else _cache_keys(study)
+    volume, mirrored = (None, None) if cache is None or keys is None else map(cache.get, keys)
+    mask = study.mask if study.truth is None else None
+    if volume is not None and mirrored is not None and mask is None:
+        return Loaded(study, volume, mirrored, None)
     scan = read_scan(study.image)
-    volume = reader.volume(scan)
+    volume = reader.volume(scan) if volume is None else volume
     grounding = None
-    if study.mask is not None and study.truth is None:
-        grounding = ground(scan, read_mask(study.mask, scan, f"the mask of study {study.id}"), volume)
-    return Loaded(study, volume, reader.volume(mirrored_scan(scan)), grounding)
+    if mask is not None:
+        grounding = ground(scan, read_mask(mask, scan, f"the mask of study {study.id}"), volume)
+    mirrored = reader.volume(mirrored_scan(scan)) if mirrored is None else mirrored
+    if cache is not None and keys is not None:
+        for key, made in zip(keys, (volume, mirrored), strict=True):
+            cache.add(key, made)
+    return Loaded(study, volume, mirrored, grounding)
+
+
+def _cache_keys(study: Study) -> tuple[str, str] | None:
+    """By what the volumes of the scan and of its mirror image are found: the content of its file, not its name."""
+    try:
+        with study.image.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:  # not told here: reading the scan meets it again, and says it in its own words
+        return None
+    return scan_key(content, mirrored=False), scan_key(content, mirrored=True)
 
 
 def _unloaded(study: Study, error: Exception) -> Prediction:
@@ -225,6 +254,7 @@ def predict(
     *,
     batch_size: int,
     mirror_check: bool,
+    cache: VolumeCache | None = None,
 ) -> list[Prediction]:
     """Read every study that `file` does not hold yet, and return the predictions in the studies' order."""
     missing = [study for study in studies if study.id not in file.done]
@@ -233,7 +263,9 @@ def predict(
             loaded = []
             for study in batch:
                 try:
-                    loaded.append(load_study(study, reader))
+                    loaded.append(load_study(study, reader, cache))
+                except CacheError:
+                    raise
                 except CASE_ERRORS as error:
                     file.append(_unloaded(study, error))
             for prediction in _read_batch(loaded, reader, mirror_check) if loaded else []:

@@ -44,6 +44,7 @@ from brain3d.evaluation.references import (
 from brain3d.evaluation.score import CURVE_METRICS, METRICS, Answer, Metric, Reference
 from brain3d.evaluation.table import curve_table, group_table
 from brain3d.scans import InputError
+from brain3d.scans.cache import VolumeCache
 
 ALL_METRICS: tuple[Metric, ...] = (*METRICS, *CURVE_METRICS)
 SCORES_VERSION = "1.0"
@@ -59,12 +60,14 @@ def evaluate(
     batch_size: int = 8,
     mirror_check: bool = True,
     neighbours: Path | None = None,
+    cache: Path | None = None,
 ) -> dict[str, Any]:
     """Generate a report for every scan of `manifest` and for its mirror image, and score them.
 
     `output` keeps predictions.jsonl (an interrupted run continues from it), scores.json and table.md; without
     it nothing is kept. `neighbours` is a manifest of training studies whose reports the nearest-report
-    baseline copies; without it, it copies the reports of the other evaluated studies. Returns the content of
+    baseline copies; without it, it copies the reports of the other evaluated studies. `cache` is a folder for the
+    prepared volumes, so that another run on the same scans need not prepare them again. Returns the content of
     scores.json, with the table under "table". Raises InputError for a manifest that cannot be scored, for
     neighbours that hold nobody else, and for an output folder that cannot be written or holds another run.
     """
@@ -76,6 +79,7 @@ def evaluate(
     sources = [load_source(study) for study in studies]
     shelved = None if neighbours is None else _neighbour_studies(neighbours, studies)
     reader = load(model, device=device)
+    volumes = None if cache is None else VolumeCache(cache, reader.spec)
     settings = {
         "model": reader.identity(),
         "cohort_sha256": cohort_sha256(manifest),
@@ -86,8 +90,8 @@ def evaluate(
         place = Path(folder)
         _make_folder(place)
         file = PredictionFile(place / "predictions.jsonl", settings)
-        predictions = predict(studies, reader, file, batch_size=batch_size, mirror_check=mirror_check)
-        shelf = None if shelved is None else _training_shelf(shelved, reader)
+        predictions = predict(studies, reader, file, batch_size=batch_size, mirror_check=mirror_check, cache=volumes)
+        shelf = None if shelved is None else _training_shelf(shelved, reader, volumes)
         result = score(sources, predictions, shelf=shelf)
         result = {"schema_version": SCORES_VERSION, **settings, **result}
         if output is not None:
@@ -196,10 +200,10 @@ def _neighbours(
     return answers
 
 
-def _training_shelf(studies: Sequence[Study], reader: ReportWriter) -> Shelf:
+def _training_shelf(studies: Sequence[Study], reader: ReportWriter, cache: VolumeCache | None) -> Shelf:
     ids, scans, mirrors, reports = [], [], [], []
     for study in studies:
-        loaded = load_study(study, reader)
+        loaded = load_study(study, reader, cache)
         ids.append(study.id)
         scans.append(project(reader.visual_tokens(loaded.volume)))
         mirrors.append(project(reader.visual_tokens(loaded.mirrored)))

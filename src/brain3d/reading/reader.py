@@ -16,7 +16,7 @@ from brain3d.reading.engine import Decoding, Engine, Features, Written
 from brain3d.reading.evidence import suspected_point
 from brain3d.reading.mirror_check import Checked, check, choose, without_side
 from brain3d.reports import Report, mirror_text, parse_findings
-from brain3d.scans import Flag, InputError, Scan, Volume, mirror, prepare, read_scan
+from brain3d.scans import Flag, InputError, Scan, Volume, VolumeSpec, mirror, prepare, read_scan
 from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES
 
 CUT_SHORT = Flag("cut_short", "The text reached the most tokens allowed and may lack its end.")
@@ -47,6 +47,11 @@ class Reader:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+
+    @property
+    def spec(self) -> VolumeSpec:
+        """The grid of the volumes that the model sees."""
+        return self._engine.spec
 
     def identity(self) -> dict[str, str]:
         """Name, version and weight hash of the model, as its reports state them."""

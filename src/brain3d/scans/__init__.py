@@ -15,11 +15,13 @@ from brain3d.scans.orientation import (
 )
 from brain3d.scans.preprocess import brain_centre, foreground_mask, normalise, prepare
 from brain3d.scans.preview import render_planes
+from brain3d.scans.published import PUBLISHED_SHAPE, published_volume
 from brain3d.scans.read import find_scan, is_part, read_scan, read_stored, read_with_stored
 from brain3d.scans.types import Flag, InputError, Scan, SeriesChoice, SeriesSummary, Stored, Volume, VolumeSpec
 from brain3d.scans.undoing import map_to_scan, to_scan, to_volume
 
 __all__ = [
+    "PUBLISHED_SHAPE",
     "Flag",
     "InputError",
     "Inspection",
@@ -45,6 +47,7 @@ __all__ = [
     "mirrored_scan",
     "normalise",
     "prepare",
+    "published_volume",
     "read_scan",
     "read_stored",
     "read_with_stored",

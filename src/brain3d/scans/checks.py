@@ -87,7 +87,7 @@ def has_skull(coarse: np.ndarray, mask: np.ndarray, spacing_mm: float, backgroun
     if background.noise > 0:
         return True
     slab = _slab(mask, spacing_mm)
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1, 1:-1][slab] * spacing_mm
+    depth = _depth_mm(mask, slab, spacing_mm)
     contrast = np.abs(coarse[slab] - np.float32(background.level))
     deep = contrast[(depth > DEEP_MM[0]) & (depth <= DEEP_MM[1])]
     if deep.size == 0:
@@ -95,6 +95,21 @@ def has_skull(coarse: np.ndarray, mask: np.ndarray, spacing_mm: float, backgroun
     shells = [contrast[(depth > low) & (depth <= low + spacing_mm)] for low in np.arange(*RIM_MM, spacing_mm)]
     rim = min(float(np.median(shell)) for shell in shells if shell.size)
     return rim < RIM_TO_DEEP * float(np.median(deep))
+
+
+def _depth_mm(mask: np.ndarray, slab: slice, spacing_mm: float) -> np.ndarray:
+    """How far inside the mask each place of its slab lies; right up to `DEEP_MM`, beyond that at least as much.
+
+    Only what is near enough to the slab to count is looked at, and of that what the mask's own box holds.
+    """
+    reach = int(np.ceil(DEEP_MM[1] / spacing_mm)) + 1
+    start = max(0, slab.start - reach)
+    near = np.pad(mask[start : slab.stop + reach], 1)
+    (box,) = ndimage.find_objects(near.view(np.uint8))
+    box = tuple(slice(side.start - 1, side.stop + 1) for side in box)
+    depth = np.zeros(near.shape)
+    depth[box] = ndimage.distance_transform_edt(near[box])
+    return depth[1:-1, 1:-1, 1:-1][slab.start - start : slab.stop - start] * spacing_mm
 
 
 def _slab(mask: np.ndarray, spacing_mm: float) -> slice:

@@ -65,9 +65,14 @@ def _largest_piece(mask: np.ndarray) -> np.ndarray:
 
 
 def _filled(mask: np.ndarray) -> np.ndarray:
+    """The mask with its holes filled, in three dimensions and in each axial slice; only its own box can hold any."""
     in_plane = np.zeros((3, 3, 3), dtype=bool)
     in_plane[1] = ndimage.generate_binary_structure(2, 1)
-    return np.asarray(ndimage.binary_fill_holes(ndimage.binary_fill_holes(mask), structure=in_plane))
+    result = np.array(mask)
+    for box in ndimage.find_objects(mask.view(np.uint8)):
+        filled = ndimage.binary_fill_holes(mask[box])
+        result[box] = ndimage.binary_fill_holes(filled, structure=in_plane)
+    return result
 
 
 def top_of(mask: np.ndarray, spacing_mm: Sequence[float]) -> float:

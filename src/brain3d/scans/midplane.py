@@ -7,6 +7,7 @@ lesion.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,23 +94,31 @@ class _Symmetry:
         self.points = (inside.T - self.middle) * step
         self.values = image[tuple(inside.T)]
 
-    def mirrored(self, plane: np.ndarray, every: int = 1) -> np.ndarray:
-        """What lies at the mirror images of (every so many of) the points."""
+    def across(self, plane: np.ndarray, every: int = 1) -> np.ndarray:
+        """The mirror images of (every so many of) the points, as an index (3, n) of the image."""
         normal, points = normal_of(plane[1], plane[2]), self.points[:, ::every]
         across = points - 2 * normal[:, None] * (normal @ points - plane[0])
-        index = across / self.step + self.middle
+        return np.asarray(across / self.step + self.middle)
+
+    def read(self, index: np.ndarray) -> np.ndarray:
         return np.asarray(ndimage.map_coordinates(self.image, index, order=1, mode="constant", cval=OUTSIDE))
 
-    def unlikeness(self, plane: np.ndarray, every: int = 1) -> float:
-        return float(np.minimum(np.abs(self.mirrored(plane, every) - self.values[::every]), DOUBT).mean())
+    def unlikeness(self, plane: np.ndarray) -> float:
+        return float(np.minimum(np.abs(self.read(self.across(plane)) - self.values), DOUBT).mean())
+
+    def roughly(self, planes: Sequence[np.ndarray]) -> np.ndarray:
+        """The unlikeness of every plane, by some of the points; read all at once, which is faster than one by one."""
+        index = np.concatenate([self.across(plane, ROUGHLY) for plane in planes], axis=1)
+        values = self.read(index).reshape(len(planes), -1)
+        return np.asarray(np.minimum(np.abs(values - self.values[::ROUGHLY]), DOUBT).mean(axis=1))
 
     def likeness(self, plane: np.ndarray) -> float:
-        return float(np.corrcoef(self.mirrored(plane), self.values)[0, 1])
+        return float(np.corrcoef(self.read(self.across(plane)), self.values)[0, 1])
 
     def search(self) -> np.ndarray:
         middle = float(self.points[2].mean())
         starts = [np.array([middle + mm, r, y]) for mm in SEARCH_MM for r in SEARCH_DEG for y in SEARCH_DEG]
-        start = starts[int(np.argmin([self.unlikeness(start, ROUGHLY) for start in starts]))]
+        start = starts[int(np.argmin(self.roughly(starts)))]
         found = optimize.minimize(
             self.unlikeness,
             start,

@@ -10,6 +10,7 @@ from typing import IO, Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
+from isal import igzip
 from nibabel.spatialimages import HeaderDataError
 
 from brain3d.scans.forms import forms_differ, header_forms, named_forms, unit_of
@@ -96,7 +97,7 @@ def _opened(raw: IO[bytes]) -> IO[bytes]:
     """The file's content from its start, decompressed where it is gzip, whatever its name says."""
     compressed = _is_compressed(raw)
     raw.seek(0)
-    return gzip.GzipFile(fileobj=raw) if compressed else raw  # type: ignore[return-value]
+    return igzip.IGzipFile(fileobj=raw) if compressed else raw  # type: ignore[return-value]
 
 
 def _is_compressed(raw: IO[bytes]) -> bool:

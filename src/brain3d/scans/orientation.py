@@ -119,6 +119,12 @@ def to_canonical(data: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.n
     The array is C-contiguous and bit-identical for the 48 stored orders of the same image; the affine (4, 4)
     takes (d, h, w) to the same world millimetres as before. No resampling: an oblique scan stays oblique.
     """
+    view, result = canonical_view(data, affine)
+    return np.ascontiguousarray(view), result
+
+
+def canonical_view(data: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As `to_canonical`, without copying: the array is a view of `data`."""
     order, signs = _canonical_order(affine)
     source = np.asarray(affine, dtype=np.float64)
     result = np.eye(4)
@@ -128,8 +134,7 @@ def to_canonical(data: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.n
         if sign < 0:
             result[:3, 3] += source[:3, stored] * (data.shape[stored] - 1)
     steps = tuple(slice(None, None, sign) for sign in signs)
-    array = np.ascontiguousarray(np.transpose(data, order)[steps])
-    return array, result + 0.0
+    return np.transpose(data, order)[steps], result + 0.0
 
 
 def mirror(volume: Volume) -> Volume:

@@ -40,12 +40,30 @@ def triangle_weights(
 
 
 def _apply(data: np.ndarray, matrices: Sequence[sparse.csr_matrix]) -> np.ndarray:
-    """Each matrix along its own axis of a 3-D array, rolling the axes so that each in turn comes first."""
-    for matrix in matrices:
+    """Each matrix along its own axis of a 3-D array, rolling the axes so that each in turn comes first.
+
+    The zeros around what the array holds, the air around a head without its skull, are left out: they change no bit.
+    """
+    box = _occupied(data)
+    data = data[box]
+    for matrix, kept in zip(matrices, box, strict=True):
         rest = data.shape[1:]
-        flat = matrix @ data.reshape(data.shape[0], -1)
+        flat = matrix[:, kept] @ data.reshape(data.shape[0], -1)
         data = np.ascontiguousarray(np.moveaxis(flat.reshape(-1, *rest), 0, -1))
     return data
+
+
+def _occupied(data: np.ndarray) -> tuple[slice, slice, slice]:
+    """The smallest box of a 3-D array outside of which all is zero; one voxel where there is nothing else."""
+    filled = data != 0
+    plane = filled.any(axis=0)
+    first, second, third = map(_span, (filled.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0)))
+    return first, second, third
+
+
+def _span(filled: np.ndarray) -> slice:
+    places = np.flatnonzero(filled)
+    return slice(int(places[0]), int(places[-1]) + 1) if places.size else slice(0, 1)
 
 
 def resample(

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from isal.igzip_lib import IsalError
 
 from brain3d.scans.types import Flag, InputError
 
@@ -47,7 +48,7 @@ def refusing(source: Source) -> Iterator[None]:
         raise source.refuse("no such file; check the path") from None
     except PermissionError:
         raise source.refuse("not readable; check its permissions") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile):
+    except (EOFError, zlib.error, IsalError, gzip.BadGzipFile):  # type: ignore[misc]  # isal types its class wrongly
         raise source.refuse("the compressed data is damaged or cut short; copy or export it again") from None
     except OSError as error:
         raise source.refuse(f"cannot be read ({error.strerror or error}); check the file") from None
