@@ -16,6 +16,7 @@ from brain3d.reading.reader import Prepared, Reader
 from brain3d.reading.studies import Study
 from brain3d.reports import Report
 from brain3d.scans import InputError, read_scan, read_stored
+from brain3d.scans.source import printable
 
 JSON, TEXT, PART = ".json", ".txt", ".part"
 SUMMARY_FIELDS = ("study", "status", "normal", "sides", "regions", "flags", "error")
@@ -198,8 +199,7 @@ def _reason(outcome: Outcome) -> str:
     error = outcome.error
     if not isinstance(error, InputError):
         return f"internal error: {type(error).__name__}"
-    given = " ".join(str(outcome.study.path).split("\n"))
-    return one_line(str(error).removeprefix(f"{given}: "))
+    return one_line(str(error).removeprefix(f"{printable(str(outcome.study.path))}: "))
 
 
 def one_line(text: str) -> str:

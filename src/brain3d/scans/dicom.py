@@ -15,7 +15,7 @@ from brain3d.scans.dicom_parsing import (
     DEFLATED,
     MAX_INFLATED_BYTES,
     MAX_READS,
-    MAX_READS_OF_ARCHIVE,
+    READS_OF_FILE,
     Allowance,
     DamagedError,
     TooMuchError,
@@ -56,9 +56,9 @@ def read_dicom(source: Source, stated: str | None, without_side: bool, wanted: s
     (column, row, slice). Raises InputError, and what `refusing` turns into one.
     """
     archive = not source.path.is_dir() and not is_dicom(source.path)
-    allowance = Allowance(n_reads=MAX_READS_OF_ARCHIVE if archive else MAX_READS)
     try:
         with stored_files(source) as files, quiet():
+            allowance = Allowance(n_reads=MAX_READS + (0 if archive else READS_OF_FILE * len(files)))
             return _read(source, files, allowance, stated, without_side, wanted)
     except TooMuchError:
         raise source.refuse("more to be read than a study holds; give the folder of the one series") from None

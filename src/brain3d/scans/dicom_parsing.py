@@ -19,9 +19,10 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 MAX_INFLATED_BYTES = 2**28
 MAX_STUDY_BYTES = 2**32
 MAX_HEADER_BYTES = 2**26
-MAX_READS = 10**8
-# An archive is read in seconds or refused: small ones can hold any number of elements.
-MAX_READS_OF_ARCHIVE = 4 * 10**6
+# A study is read in seconds or refused: small files and archives can hold any number of elements. A folder may take
+# longer the more files it has, which nobody can hide.
+MAX_READS = 2 * 10**6
+READS_OF_FILE, READS_OF_SLICE = 1000, 300
 # The file meta group of a dataset that was deflated: explicit, little-endian from here on.
 _PLAIN_META = b"\0" * 128 + MARK + b"\x02\x00\x10\x00UI\x14\x00" + b"1.2.840.10008.1.2.1\0"
 _DAMAGED = (
@@ -70,7 +71,8 @@ def quiet() -> Iterator[None]:
 class Allowance:
     """How much one study may still take: bytes to inflate, and reads, of which every element takes one or two.
 
-    Without it small files could take hours. TooMuchError where it is used up.
+    To describe a slice costs as much time as `READS_OF_SLICE`. Without it small files could take hours. TooMuchError
+    where it is used up.
     """
 
     def __init__(self, n_bytes: int = MAX_STUDY_BYTES, n_reads: int = MAX_READS) -> None:
@@ -84,9 +86,9 @@ class Allowance:
             raise TooMuchError
         return plain
 
-    def read(self) -> None:
-        """Count one read."""
-        self._reads -= 1
+    def read(self, count: int = 1) -> None:
+        """Count reads, or what takes as long."""
+        self._reads -= count
         if self._reads < 0:
             raise TooMuchError
 
