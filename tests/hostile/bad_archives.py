@@ -31,33 +31,41 @@ def _last_member(extra: bytes) -> Make:
     return _gz(lambda stream: stream + extra)
 
 
+def repeated(start: bytes, block: bytes, count: int) -> bytes:
+    """A gzip stream of something and then a block so many times, made without compressing it so often."""
+    packer = zlib.compressobj(9, wbits=-15)
+    head = packer.compress(start) + packer.flush(zlib.Z_FULL_FLUSH)
+    again = packer.compress(block) + packer.flush(zlib.Z_FULL_FLUSH)
+    checksum = zlib.crc32(start)
+    for _ in range(count):
+        checksum = zlib.crc32(block, checksum)
+    length = (len(start) + len(block) * count) % 2**32
+    frame = b"\x1f\x8b\x08" + bytes(7), struct.pack("<II", checksum, length)
+    return frame[0] + head + again * count + packer.flush() + frame[1]
+
+
 def zeros(n_bytes: int, start: bytes = b"") -> bytes:
-    """A gzip stream of something and then so many zeros, made without holding them."""
-    packer = zlib.compressobj(9, wbits=31)
-    parts = [packer.compress(start)]
-    for _ in range(n_bytes // (16 * MIB)):
-        parts.append(packer.compress(bytes(16 * MIB)))
-    return b"".join([*parts, packer.flush()])
+    """A gzip stream of something and then so many zeros."""
+    return repeated(start, bytes(16 * MIB), n_bytes // (16 * MIB))
 
 
 def _claiming(dims: tuple[int, int, int], kind: str) -> bytes:
     """A header that claims so many voxels of a type."""
     dtype = np.dtype(kind)
-    code = {"f4": 16, "f8": 64, "f16": 1536}[kind]
-    return nifti(dim=[3, *dims, 1, 1, 1, 1], datatype=code, bitpix=8 * dtype.itemsize, scl_slope=1)[:352]
+    code = {"f4": 16, "f8": 64}[kind]
+    fields = {"dim": [3, *dims, 1, 1, 1, 1], "datatype": code, "bitpix": 8 * dtype.itemsize}
+    return nifti(**fields, sform=np.diag([0.5, 0.5, 0.5, 1]))[:352]
 
 
 def _bomb(dims: tuple[int, int, int], kind: str, n_bytes: int) -> Make:
     return lambda folder: put(zeros(n_bytes, _claiming(dims, kind)), "scan.nii.gz")(folder)
 
 
-def _noise_bomb(folder: Path) -> Path:
+def _pattern_bomb(folder: Path) -> Path:
     """The largest image that is read, of a pattern that deflates a hundredfold and is no head."""
     pattern = np.random.default_rng(0).integers(0, 255, 2**14, np.uint8).tobytes() * 64
-    packer = zlib.compressobj(6, wbits=31)
     header = nifti(dim=[3, 512, 512, 512, 1, 1, 1, 1], datatype=2, bitpix=8, sform=np.diag([0.5, 0.5, 0.5, 1]))[:352]
-    parts = [packer.compress(header), *(packer.compress(pattern) for _ in range(128)), packer.flush()]
-    return put(b"".join(parts), "scan.nii.gz")(folder)
+    return put(repeated(header, pattern, 128), "scan.nii.gz")(folder)
 
 
 def _named_without_end(n_bytes: int) -> bytes:
@@ -204,9 +212,8 @@ MEMBERS = (
     ),
     Member("gzip_bomb_of_terabytes", _bomb((30000, 30000, 30000), "f8", 64 * MIB), "too large"),
     Member("gzip_bomb_of_doubles", _bomb((512, 512, 512), "f8", 1024 * MIB), "empty image|too large"),
-    Member("gzip_bomb_of_extended_doubles", _bomb((512, 512, 512), "f16", 2048 * MIB), "too large|no datatype 1536"),
     Member("gzip_bomb_that_ends_early", _bomb((512, 512, 500), "f4", 320 * MIB), "cut short"),
-    Member("gzip_bomb_of_a_pattern", _noise_bomb, "scan of a head"),
+    Member("gzip_bomb_of_a_pattern", _pattern_bomb, "scan of a head"),
     Member("zip_empty", partial(zipped, {}), "without files"),
     Member("zip_of_text", _text_in("a.txt"), NO_DICOM),
     Member("zip_path_upwards", _text_in("../../../escaped"), NO_DICOM),

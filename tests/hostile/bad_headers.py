@@ -30,7 +30,8 @@ def _dims(*dims: int) -> list[int]:
 
 def _swapped_header() -> bytes:
     """A header of one byte order with the number of dimensions, by which the order is told, in the other."""
-    return overwritten(nifti(), 40, ">8h", 0)[:40] + np.array(_dims(*voxels().shape), ">i2").tobytes() + nifti()[56:]
+    plain = nifti()
+    return plain[:40] + np.array(_dims(*voxels().shape), ">i2").tobytes() + plain[56:]
 
 
 def _extended(size: int, code: int = 4) -> bytes:

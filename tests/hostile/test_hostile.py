@@ -1,4 +1,4 @@
-"""Every hostile input is refused with one line, exit code 2, and nothing left behind; what only looks hostile is read."""
+"""Every hostile input is refused in one line, with exit code 2, and leaves nothing; what only looks so is read."""
 
 from __future__ import annotations
 
