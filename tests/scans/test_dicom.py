@@ -642,7 +642,7 @@ def test_deflated_bombs(tmp_path, data, monkeypatch):
 def test_headers_without_end(tmp_path, study, monkeypatch):
     path = zipped(tmp_path / "a.zip", {p.name: p.read_bytes() for p in study.iterdir()})
     assert read_scan(path).series is not None
-    monkeypatch.setattr(dicom, "MAX_READS_OF_ARCHIVE", 500)
+    monkeypatch.setattr(dicom, "MAX_READS", 500)
     refused(path, "more to be read than a study holds; give the folder of the one series")
     assert read_scan(study).series is not None
     monkeypatch.setattr(dicom_parsing, "MAX_HEADER_BYTES", 300)

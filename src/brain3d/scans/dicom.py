@@ -15,7 +15,7 @@ from brain3d.scans.dicom_parsing import (
     DEFLATED,
     MAX_INFLATED_BYTES,
     MAX_READS,
-    READS_OF_FILE,
+    MORE_READS_OF_FILE,
     Allowance,
     DamagedError,
     TooMuchError,
@@ -58,7 +58,7 @@ def read_dicom(source: Source, stated: str | None, without_side: bool, wanted: s
     archive = not source.path.is_dir() and not is_dicom(source.path)
     try:
         with stored_files(source) as files, quiet():
-            allowance = Allowance(n_reads=MAX_READS + (0 if archive else READS_OF_FILE * len(files)))
+            allowance = Allowance(n_reads=MAX_READS + (0 if archive else MORE_READS_OF_FILE * len(files)))
             return _read(source, files, allowance, stated, without_side, wanted)
     except TooMuchError:
         raise source.refuse("more to be read than a study holds; give the folder of the one series") from None

@@ -5,6 +5,7 @@ Nothing is ever extracted to disk, so what an archive calls its members does not
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import struct
@@ -108,17 +109,25 @@ def stored_files(source: Source) -> Iterator[list[StoredFile]]:
 
 def _archive(path: Path) -> zipfile.ZipFile:
     """An archive with its list of contents; BadZipFile whatever is wrong with that."""
-    try:
+    with _unzipping():
         return zipfile.ZipFile(path)
-    except _UNZIPPING:
-        raise zipfile.BadZipFile from None
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
     """A member at its start; BadZipFile whatever is wrong with its own header."""
-    try:
+    with _unzipping():
         return archive.open(info)
+
+
+@contextmanager
+def _unzipping() -> Iterator[None]:
+    try:
+        yield
     except _UNZIPPING:
+        raise zipfile.BadZipFile from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # that is a place before the file's start, where the list puts a member
+            raise
         raise zipfile.BadZipFile from None
 
 

@@ -16,6 +16,7 @@ from brain3d.scans.dicom_files import HEAD_BYTES, MARK, MAX_FILE_BYTES, StoredFi
 from brain3d.scans.dicom_kinds import category_of
 from brain3d.scans.dicom_parsing import (
     READS_OF_SLICE,
+    READS_TO_OPEN,
     Allowance,
     DamagedError,
     HeaderStream,
@@ -111,6 +112,7 @@ def read_headers(files: Sequence[StoredFile], allowance: Allowance) -> Headers:
             if not looks_like_dicom(head):
                 others += 1
                 continue
+            allowance.read(READS_TO_OPEN)
             try:
                 with parsing():
                     header = _header(index, file, stream, allowance)

@@ -9,6 +9,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import IO, Any
 
 import numpy as np
@@ -22,7 +23,8 @@ MAX_HEADER_BYTES = 2**26
 # A study is read in seconds or refused: small files and archives can hold any number of elements. A folder may take
 # longer the more files it has, which nobody can hide.
 MAX_READS = 2 * 10**6
-READS_OF_FILE, READS_OF_SLICE = 1000, 300
+MORE_READS_OF_FILE = 1000
+READS_TO_OPEN, READS_OF_SLICE = 100, 300
 # The file meta group of a dataset that was deflated: explicit, little-endian from here on.
 _PLAIN_META = b"\0" * 128 + MARK + b"\x02\x00\x10\x00UI\x14\x00" + b"1.2.840.10008.1.2.1\0"
 _DAMAGED = (
@@ -71,8 +73,8 @@ def quiet() -> Iterator[None]:
 class Allowance:
     """How much one study may still take: bytes to inflate, and reads, of which every element takes one or two.
 
-    To describe a slice costs as much time as `READS_OF_SLICE`. Without it small files could take hours. TooMuchError
-    where it is used up.
+    To open a file takes as long as `READS_TO_OPEN`, to describe a slice as `READS_OF_SLICE`, so they count as those.
+    Without it small files could take hours. TooMuchError where it is used up.
     """
 
     def __init__(self, n_bytes: int = MAX_STUDY_BYTES, n_reads: int = MAX_READS) -> None:
@@ -126,11 +128,19 @@ def plain_stream(stream: IO[bytes], allowance: Allowance, most: int) -> IO[bytes
     return io.BytesIO(_PLAIN_META + allowance.inflate(stream.read(MAX_FILE_BYTES), most))
 
 
+@cache
+def _tag(keyword: str) -> Any:
+    from pydicom.tag import Tag
+
+    return Tag(keyword)
+
+
 def get(dataset: Any, keyword: str) -> Any:
     """An element's value; None where it is absent, empty or unreadable."""
     try:
         with parsing():
-            value = dataset.get(keyword)
+            tag = _tag(keyword)
+            value = dataset[tag].value if tag in dataset else None
     except DamagedError:
         return None
     return None if value is None or value == "" else value
