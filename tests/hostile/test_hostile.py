@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from corpus import CLASSES, HARMLESS, HOSTILE
+from corpus import CLASSES, HARMLESS, HOSTILE, everything
 from sound import Harmless, Member
 
 from brain3d.cli.main import main
@@ -47,18 +46,6 @@ def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
         return code, captured.out, captured.err
 
     return call
-
-
-def everything(folder: Path) -> set[tuple[str, int, int]]:
-    """What lies below a folder: paths, sizes and times of change. Paths that are too long for the system stay out."""
-    found = set()
-    for place, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            path = os.path.join(place, name)
-            if len(os.fsencode(path)) < 4096:
-                status = os.lstat(path)
-                found.add((path, status.st_size, status.st_mtime_ns))
-    return found
 
 
 def is_refused(outcome: Outcome, member: Member) -> None:
