@@ -65,7 +65,7 @@ def reading(path: Path, room: Path, out: Path, err: Path) -> int:
 
 
 def cost_of(member: object, folder: Path) -> Cost | None:
-    """Make the input, in a process of its own since that takes memory too, and read it; None where it cannot be made."""
+    """Make the input, in a process of its own since that takes memory, and read it; None where it cannot be made."""
     import pytest
     from corpus import everything
 

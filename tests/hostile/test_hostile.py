@@ -67,6 +67,16 @@ def test_hostile_input_is_refused(member: Member, made: Path, room: Path, run: C
     assert everything(room.parent) == before
 
 
+@pytest.mark.parametrize("member", CLASSES["places"], ids=lambda member: member.name)
+def test_report_refuses_hostile_places_too(member: Member, made: Path, room: Path, run: Callable[..., Outcome]) -> None:
+    if member.name == "folder_with_a_link_to_the_whole_system":
+        pytest.skip("what is a link's target to many scans depends on the system")
+    path = member.make(made)
+    before = everything(room.parent)
+    is_refused(run("report", path), member)
+    assert everything(room.parent) == before
+
+
 def test_the_corpus_is_large_and_its_names_differ() -> None:
     names = [one.name for one in (*HOSTILE, *HARMLESS)]
     assert len(set(names)) == len(names)

@@ -28,7 +28,7 @@ from brain3d.scans.dicom_parsing import (
 from brain3d.scans.dicom_series import Chosen, choose, group
 from brain3d.scans.orientation import axis_codes
 from brain3d.scans.source import MIN_VOXELS, Source, check_spacing, check_values
-from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES, Flag, Scan, Stored
+from brain3d.scans.types import DAMAGED_FILES, SIDE_UNKNOWN, UNKNOWN_AXES, Flag, Scan, Stored
 
 MAX_VOXELS = 2**27
 MAX_PLANE = 2**22
@@ -87,7 +87,7 @@ def _read(
     data, more = check_values(source, data)
     flags += more
     if headers.damaged:
-        flags += (Flag("damaged_files", f"Damaged files of the study were left out: {headers.damaged}."),)
+        flags += (Flag(DAMAGED_FILES, f"Damaged files of the study were left out: {headers.damaged}."),)
     if not side_known:
         flags += (SIDE_UNKNOWN,)
     codes = axis_codes(stacked.affine) if side_known else UNKNOWN_AXES
@@ -119,6 +119,7 @@ def _stored(scan: Scan, chosen: Chosen, stacked: Stack, encodings: frozenset[_En
         slices=len(stacked.slices),
         transfer_syntax=_named({syntax.name for syntax in syntaxes}),
         series=chosen.choice,
+        flags=scan.flags,
     )
 
 
