@@ -218,7 +218,7 @@ MEMBERS = (
     Member("zip_empty", partial(zipped, {}), "without files"),
     Member("zip_of_text", _text_in("a.txt"), NO_DICOM),
     Member("zip_path_upwards", _text_in("../../../escaped"), NO_DICOM),
-    Member("zip_absolute_path", _text_in("/tmp/escaped"), NO_DICOM),
+    Member("zip_absolute_path", _text_in("/escaped"), NO_DICOM),
     Member("zip_backslashes", _text_in("a\\..\\..\\..\\escaped"), NO_DICOM),
     Member("zip_drive_letter", _text_in("C:\\Windows\\escaped"), NO_DICOM),
     Member("zip_name_with_escapes", _text_in("\x1b[2J\r\n\x07"), NO_DICOM),
@@ -272,5 +272,5 @@ HARMLESS = (
     Harmless("gzip_zeros_behind", _last_member(bytes(3000))),
     Harmless("gzip_without_compression", lambda f: put(gzip.compress(nifti(), 0), "scan.nii.gz")(f)),
     Harmless("zip_of_paths_upwards", lambda f: zipped({f"../../{k}": v for k, v in _study().items()}, f)),
-    Harmless("zip_of_absolute_paths", lambda f: zipped({f"/tmp/{k}": v for k, v in _study().items()}, f)),
+    Harmless("zip_of_absolute_paths", lambda f: zipped({f"/{k}": v for k, v in _study().items()}, f)),
 )

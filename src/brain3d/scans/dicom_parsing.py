@@ -22,9 +22,9 @@ MAX_STUDY_BYTES = 2**32
 MAX_HEADER_BYTES = 2**26
 # A study is read in seconds or refused: small files and archives can hold any number of elements. A folder may take
 # longer the more files it has, which nobody can hide.
-MAX_READS = 2 * 10**6
+MAX_READS = 1_500_000
 MORE_READS_OF_FILE = 1000
-READS_TO_OPEN, READS_OF_SLICE = 100, 300
+READS_TO_OPEN, READS_OF_SLICE = 100, 250
 # The file meta group of a dataset that was deflated: explicit, little-endian from here on.
 _PLAIN_META = b"\0" * 128 + MARK + b"\x02\x00\x10\x00UI\x14\x00" + b"1.2.840.10008.1.2.1\0"
 _DAMAGED = (
