@@ -256,7 +256,7 @@ MEMBERS = (
     Member("zip_bomb_of_one_file", partial(_of_zeros, 1, 400 * MIB), "claims to unpack to 400 MiB"),
     Member("zip_bomb_of_many_files", partial(_of_zeros, 60, 2 * MIB), "claims to unpack to 120 MiB"),
     Member("zip_of_sixty_thousand_files", partial(_many, 60_000, b"x"), "more than 50000 files"),
-    Member("zip_of_fifty_thousand_marked_files", partial(_many, 50_000, bytes(128) + b"DICM"), "all DICOM files"),
+    Member("zip_of_fifty_thousand_marked_files", partial(_many, 50_000, bytes(128) + b"DICM"), "more to be read"),
     Member("zip_of_elements_without_end", partial(_elements_in_files, 500_000, 8), "more to be read|damaged"),
     Member("zip_of_thousands_of_images", partial(_small_study_files, 20_000), "duplicate positions|more to be read"),
 )
