@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -56,16 +57,12 @@ def _compressed(content: bytes) -> bytes:
 
 
 def _deflated_bomb() -> bytes:
-    """A deflated dataset of a gigabyte of zeros behind a sound beginning."""
-    import zlib
-
+    """A deflated dataset of 128 MiB of zeros, which are elements without end."""
     sound = multiframe_of(voxels().astype(np.float32), AFFINE)
     content = as_bytes(sound, DeflatedExplicitVRLittleEndian)
     start = content.find(str(DeflatedExplicitVRLittleEndian).encode()) + 22
     packer = zlib.compressobj(9, wbits=-15)
-    parts = [packer.compress(SEQUENCE[:0])]
-    parts += [packer.compress(bytes(16 * MIB)) for _ in range(64)]
-    return content[:start] + b"".join(parts) + packer.flush()
+    return content[:start] + packer.compress(bytes(128 * MIB)) + packer.flush()
 
 
 def _shifted(files: list[bytes]) -> list[bytes]:

@@ -30,7 +30,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def fewer_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fifteenth of what a study may take, so that what goes on without end ends sooner here; the sound one has room."""
+    """A fifteenth of what a study may take, so that what has no end ends sooner here; the sound one has room."""
     monkeypatch.setattr(dicom, "MAX_READS", 100_000)
 
 
