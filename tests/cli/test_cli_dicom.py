@@ -186,6 +186,22 @@ def test_another_series_of_many_is_read_anew(run: Run, empty: Path, stand_in: St
     assert [row["study"] for row in rows("out/summary.csv")] == ["p1", "p2"]
 
 
+def test_damaged_files_that_come_or_go_are_noticed(run: Run, empty: Path, stand_in: StandIn) -> None:
+    study = write_study(empty / "c" / "p1", "", 1)
+
+    def flags() -> tuple[bool, int]:
+        before = stand_in.shown
+        assert run("report", "c", "--output", "out/")[0] == 0
+        return "damaged_files" in rows("out/summary.csv")[0]["flags"], stand_in.shown - before
+
+    assert flags() == (False, 2)
+    (study / "bad").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 300)
+    assert flags() == (True, 2)
+    assert flags() == (True, 0)
+    (study / "bad").unlink()
+    assert flags() == (False, 2)
+
+
 def test_a_study_that_cannot_be_read_does_not_stop_the_rest(run: Run, empty: Path, stand_in: StandIn) -> None:
     write_study(empty / "c" / "good", "", 1)
     bad = write_study(empty / "c" / "bad", "", 2)

@@ -137,7 +137,7 @@ def test_a_folder_that_cannot_be_searched_is_told(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(Path, "iterdir", shut)
     with pytest.raises(InputError, match=r"shut: cannot be searched .Permission denied."):
-        nifti_files(tmp_path)
+        list(nifti_files(tmp_path))
 
 
 def dicom(path: Path, study: str) -> None:

@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ from brain3d.reading.many import (
 )
 from brain3d.reading.studies import Study, find_studies, holds_several_studies, nifti_files, shard
 from brain3d.scans import InputError, check_axes
+from brain3d.scans.dicom_files import MAX_FILES
 from brain3d.scans.nifti import SUFFIXES
 
 if TYPE_CHECKING:
@@ -54,8 +56,10 @@ def asks_for_many(inputs: Sequence[str], output: str | None, series: str | None)
         return True
     if not os.path.isdir(inputs[0]):
         return False
-    found = [path for path in nifti_files(inputs[0]) if path.is_file()]
-    if found and [path.parent for path in found] != [Path(inputs[0])]:
+    most = MAX_FILES if output is None else None  # of one study; a link may lead to the whole file system
+    found = (path for path in nifti_files(inputs[0], most) if path.is_file())
+    places = [path.parent for path in islice(found, 2)]
+    if places and places != [Path(inputs[0])]:
         return True
     return output is not None and series is None and holds_several_studies(inputs[0])
 

@@ -10,12 +10,15 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from brain3d.reading.engine import Decoding
 from brain3d.reading.reader import Prepared, Reader
 from brain3d.reading.studies import Study
 from brain3d.reports import Report
-from brain3d.scans import InputError, read_scan, read_stored
+from brain3d.scans import Flag, InputError, read_scan, read_stored
+from brain3d.scans.source import printable
+from brain3d.scans.types import DAMAGED_FILES
 
 JSON, TEXT, PART = ".json", ".txt", ".part"
 SUMMARY_FIELDS = ("study", "status", "normal", "sides", "regions", "flags", "error")
@@ -47,8 +50,8 @@ def kept_report(study: Study, folder: Path, reader: Reader, options: Options) ->
     """The report of a study that is in the folder already, where reading it again would give the same.
 
     That is so where both of its files are whole, and come from the same bytes, or the same series of a DICOM study,
-    chosen from the same for the same reason, taken to lie the same way, from the same weights, prompt, number type,
-    seed and mirror check. The device and the size of the batch do not count.
+    chosen from the same for the same reason, with as many damaged files left out, taken to lie the same way, from the
+    same weights, prompt, number type, seed and mirror check. The device and the size of the batch do not count.
     """
     report = _stored_report(study, folder)
     if report is None or report.model != reader.identity():
@@ -58,20 +61,25 @@ def kept_report(study: Study, folder: Path, reader: Reader, options: Options) ->
     if {**report.generation, "device": wanted["device"]} != wanted or not isinstance(check, dict):
         return None
     try:
-        scan = read_stored(
-            study.path,
-            axes=options.axes,
-            without_side=options.without_side,
-            series=options.series,
-            files=study.files,
-        )
+        scan = read_stored(study.path, **_how(study, options))
     except InputError:  # not told here: the study counts as one to be read, and reading it meets this again
         return None
     series = None if scan.series is None else scan.series.to_dict()
     described = (report.scan.get("sha256"), report.scan.get("axes"), report.scan.get("series"))
-    same_scan = described == (scan.sha256, scan.axes, series)
+    same_scan = described == (scan.sha256, scan.axes, series) and _damaged(report.flags) == _damaged(scan.flags)
     same_check = check.get("done") == (options.mirror_check and scan.side_known)
     return report if same_scan and same_check else None
+
+
+def _how(study: Study, options: Options) -> dict[str, Any]:
+    """The options of `read_scan` and `read_stored` for one study."""
+    axes, without_side, series = options.axes, options.without_side, options.series
+    return {"axes": axes, "without_side": without_side, "series": series, "files": study.files}
+
+
+def _damaged(flags: Iterable[Flag]) -> list[Flag]:
+    """What flags say of damaged files, which show in nothing else that is known of a study."""
+    return [flag for flag in flags if flag.code == DAMAGED_FILES]
 
 
 def _stored_report(study: Study, folder: Path) -> Report | None:
@@ -109,14 +117,7 @@ def read_studies(
 
 def _prepared(study: Study, reader: Reader, options: Options) -> Prepared | Outcome:
     try:
-        scan = read_scan(
-            study.path,
-            axes=options.axes,
-            without_side=options.without_side,
-            series=options.series,
-            files=study.files,
-        )
-        return reader.prepared(scan)
+        return reader.prepared(read_scan(study.path, **_how(study, options)))
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one study is recorded, and the rest goes on
         return Outcome(study, error=error)
 
@@ -198,8 +199,7 @@ def _reason(outcome: Outcome) -> str:
     error = outcome.error
     if not isinstance(error, InputError):
         return f"internal error: {type(error).__name__}"
-    given = " ".join(str(outcome.study.path).split("\n"))
-    return one_line(str(error).removeprefix(f"{given}: "))
+    return one_line(str(error).removeprefix(f"{printable(str(outcome.study.path))}: "))
 
 
 def one_line(text: str) -> str:

@@ -9,6 +9,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from brain3d.scans.dicom_search import ARCHIVE_SUFFIX, DicomStudy, find_dicom, holds_several
@@ -18,6 +19,7 @@ from brain3d.scans.types import InputError
 BETWEEN_FOLDERS = "__"
 MOST_NAME_BYTES = 150
 HASH_LENGTH = 12
+MOST_ENTRIES = 10**6
 LEFT_OUT = (*SUFFIXES, ARCHIVE_SUFFIX, ".dcm")
 
 
@@ -72,13 +74,14 @@ def holds_several_studies(folder: str | os.PathLike[str]) -> bool:
     return holds_several(_others(_visible_files(folder)))
 
 
-def nifti_files(folder: str | os.PathLike[str]) -> list[Path]:
+def nifti_files(folder: str | os.PathLike[str], most: int | None = None) -> Iterator[Path]:
     """The .nii and .nii.gz files in a folder and in the folders below it, in no order; nothing that is hidden.
 
-    Links are followed, each folder is searched once, and as itself rather than through a link where both lead to
-    it. Links that lead nowhere count as files. InputError where a folder cannot be searched.
+    No more than `most` files, of whatever kind, are looked at. Links are followed, each folder is searched once, and
+    as itself rather than through a link where both lead to it. Links that lead nowhere count as files. InputError
+    where a folder cannot be searched, or there are more than `MOST_ENTRIES`.
     """
-    return [path for path in _visible_files(folder) if _is_nifti(path)]
+    return (path for path in islice(_visible_files(folder), most) if _is_nifti(path))
 
 
 def _is_nifti(path: Path) -> bool:
@@ -93,7 +96,7 @@ def _others(files: Iterable[Path]) -> Iterator[Path]:
 def _visible_files(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """All that is no folder; see `nifti_files`."""
     searched: set[tuple[int, int]] = set()
-    folders, linked = [Path(folder)], list[Path]()
+    folders, linked, count = [Path(folder)], list[Path](), 0
     while folders or linked:
         place = folders.pop() if folders else linked.pop(0)
         try:
@@ -104,6 +107,11 @@ def _visible_files(folder: str | os.PathLike[str]) -> Iterator[Path]:
             entries = sorted(place.iterdir())
         except OSError as error:
             raise InputError(f"{place}: cannot be searched ({error.strerror}); check the folder") from error
+        count += len(entries)
+        if count > MOST_ENTRIES:
+            raise InputError(
+                f"{folder}: more than {MOST_ENTRIES} files; give fewer at once, and no link to all of them"
+            )
         for entry in entries:
             if entry.name.startswith("."):
                 continue

@@ -15,7 +15,7 @@ from brain3d.scans.dicom_parsing import (
     DEFLATED,
     MAX_INFLATED_BYTES,
     MAX_READS,
-    MAX_READS_OF_ARCHIVE,
+    MORE_READS_OF_FILE,
     Allowance,
     DamagedError,
     TooMuchError,
@@ -28,7 +28,7 @@ from brain3d.scans.dicom_parsing import (
 from brain3d.scans.dicom_series import Chosen, choose, group
 from brain3d.scans.orientation import axis_codes
 from brain3d.scans.source import MIN_VOXELS, Source, check_spacing, check_values
-from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES, Flag, Scan, Stored
+from brain3d.scans.types import DAMAGED_FILES, SIDE_UNKNOWN, UNKNOWN_AXES, Flag, Scan, Stored
 
 MAX_VOXELS = 2**27
 MAX_PLANE = 2**22
@@ -56,9 +56,9 @@ def read_dicom(source: Source, stated: str | None, without_side: bool, wanted: s
     (column, row, slice). Raises InputError, and what `refusing` turns into one.
     """
     archive = not source.path.is_dir() and not is_dicom(source.path)
-    allowance = Allowance(n_reads=MAX_READS_OF_ARCHIVE if archive else MAX_READS)
     try:
         with stored_files(source) as files, quiet():
+            allowance = Allowance(n_reads=MAX_READS + (0 if archive else MORE_READS_OF_FILE * len(files)))
             return _read(source, files, allowance, stated, without_side, wanted)
     except TooMuchError:
         raise source.refuse("more to be read than a study holds; give the folder of the one series") from None
@@ -87,7 +87,7 @@ def _read(
     data, more = check_values(source, data)
     flags += more
     if headers.damaged:
-        flags += (Flag("damaged_files", f"Damaged files of the study were left out: {headers.damaged}."),)
+        flags += (Flag(DAMAGED_FILES, f"Damaged files of the study were left out: {headers.damaged}."),)
     if not side_known:
         flags += (SIDE_UNKNOWN,)
     codes = axis_codes(stacked.affine) if side_known else UNKNOWN_AXES
@@ -119,6 +119,7 @@ def _stored(scan: Scan, chosen: Chosen, stacked: Stack, encodings: frozenset[_En
         slices=len(stacked.slices),
         transfer_syntax=_named({syntax.name for syntax in syntaxes}),
         series=chosen.choice,
+        flags=scan.flags,
     )
 
 

@@ -5,6 +5,7 @@ Nothing is ever extracted to disk, so what an archive calls its members does not
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import struct
@@ -28,6 +29,8 @@ HEAD_BYTES, MARK = 132, b"DICM"
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _ZIP_END, _ZIP64_LOCATOR = b"PK\x05\x06", b"PK\x06\x07"
 _ENCRYPTED = 0x1
+# What Python's zipfile lets through of a damaged list of contents or header, besides its own BadZipFile.
+_UNZIPPING = (EOFError, OverflowError, RuntimeError, UnicodeError, ValueError, struct.error)
 
 
 class StoredFile(NamedTuple):
@@ -98,10 +101,34 @@ def stored_files(source: Source) -> Iterator[list[StoredFile]]:
     else:
         _check_directory(source)
         try:
-            with zipfile.ZipFile(path) as archive:
-                yield [StoredFile(info.file_size, partial(archive.open, info)) for info in _members(source, archive)]
+            with _archive(path) as archive:
+                yield [StoredFile(one.file_size, partial(_member, archive, one)) for one in _members(source, archive)]
         except (zipfile.BadZipFile, zlib.error, NotImplementedError):
             raise source.refuse("a damaged zip archive; copy it again, or unpack it and give the folder") from None
+
+
+def _archive(path: Path) -> zipfile.ZipFile:
+    """An archive with its list of contents; BadZipFile whatever is wrong with that."""
+    with _unzipping():
+        return zipfile.ZipFile(path)
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+    """A member at its start; BadZipFile whatever is wrong with its own header."""
+    with _unzipping():
+        return archive.open(info)
+
+
+@contextmanager
+def _unzipping() -> Iterator[None]:
+    try:
+        yield
+    except _UNZIPPING:
+        raise zipfile.BadZipFile from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # that is a place before the file's start, where the list puts a member
+            raise
+        raise zipfile.BadZipFile from None
 
 
 def _stored(path: Path) -> StoredFile:
@@ -114,20 +141,21 @@ def _open(path: Path) -> IO[bytes]:
 
 def _walk(source: Source) -> Iterator[Path]:
     """The regular files below a folder, in the order of their paths. Links to folders are not followed: no loops."""
-    found = islice(_regular_files(source.path), MAX_FILES + 1)
-    for count, path in enumerate(found):
-        if count == MAX_FILES:
-            raise source.refuse(f"a folder with more than {MAX_FILES} files; give the folder of one study")
-        yield path
-
-
-def _regular_files(folder: Path) -> Iterator[Path]:
-    waiting = [folder]
+    waiting, count = [source.path], 0
     while waiting:
         with os.scandir(waiting.pop()) as listed:
-            entries = sorted((entry for entry in listed if not entry.name.startswith(".")), key=lambda e: e.name)
-        waiting.extend(Path(entry.path) for entry in reversed(entries) if entry.is_dir(follow_symlinks=False))
-        yield from (Path(entry.path) for entry in entries if entry.is_file())
+            entries = list(islice(listed, MAX_FILES + 1))
+        count += len(entries)
+        if count > MAX_FILES:
+            raise source.refuse(f"a folder with more than {MAX_FILES} files; give the folder of one study")
+        visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+        waiting.extend(Path(entry.path) for entry in reversed(visible) if entry.is_dir(follow_symlinks=False))
+        yield from (Path(entry.path) for entry in visible if _is_regular(entry))
+
+
+def _is_regular(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a file, or a link to one; no link that leads nowhere, or to itself."""
+    return os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file(follow_symlinks=False)
 
 
 def _check_directory(source: Source) -> None:

@@ -48,6 +48,8 @@ def problem_of(slices: Sequence[Slice], without_place: bool) -> str:
         return "a rescale slope of 0, which leaves no intensities; export it again"
     if len({_rounded(one.pixel_mm) for one in slices}) > 1 or slices[0].pixel_mm is None:
         return "mixed or missing pixel sizes; export the scan again"
+    if min(slices[0].pixel_mm) <= 0:
+        return "pixel sizes of zero or less in its headers; export the scan again"
     placed = sum(_is_placed(one) for one in slices)
     if placed == 0:
         return _problem_without_place(slices, without_place)

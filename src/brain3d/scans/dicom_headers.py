@@ -15,6 +15,8 @@ import numpy as np
 from brain3d.scans.dicom_files import HEAD_BYTES, MARK, MAX_FILE_BYTES, StoredFile, looks_like_dicom
 from brain3d.scans.dicom_kinds import category_of
 from brain3d.scans.dicom_parsing import (
+    READS_OF_SLICE,
+    READS_TO_OPEN,
     Allowance,
     DamagedError,
     HeaderStream,
@@ -41,6 +43,8 @@ TAGS = (
     *("SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
+
+Find = Callable[[str, str], Any]
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,7 @@ def read_headers(files: Sequence[StoredFile], allowance: Allowance) -> Headers:
             if not looks_like_dicom(head):
                 others += 1
                 continue
+            allowance.read(READS_TO_OPEN)
             try:
                 with parsing():
                     header = _header(index, file, stream, allowance)
@@ -144,7 +149,9 @@ def _header(index: int, file: StoredFile, stream: IO[bytes], allowance: Allowanc
         raise ValueError("a dataset that names neither its class nor its series, and is no image")
     known_end = bool(found) and found[0][1] != _UNDEFINED and stream is packed
     cut = known_end and found[0][0] + found[0][1] > file.size
-    return _described(index, dataset, bool(found), cut)
+    finders = _finders(dataset)
+    allowance.read(READS_OF_SLICE * len(finders))
+    return _described(index, dataset, finders, bool(found), cut)
 
 
 def _number(value: Any, default: float = 0.0) -> float:
@@ -152,8 +159,7 @@ def _number(value: Any, default: float = 0.0) -> float:
     return default if found is None else found[0]
 
 
-def _described(index: int, dataset: Any, has_pixels: bool, cut: bool) -> Header:
-    finders = _finders(dataset)
+def _described(index: int, dataset: Any, finders: Sequence[Find], has_pixels: bool, cut: bool) -> Header:
     first = finders[0]
     size = (int(_number(get(dataset, "Rows"))), int(_number(get(dataset, "Columns"))))
     names = ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName")
@@ -180,9 +186,6 @@ def _described(index: int, dataset: Any, has_pixels: bool, cut: bool) -> Header:
         syntax=text(dataset.file_meta, "TransferSyntaxUID"),
         slices=tuple(_slice(index, frame, size, find) for frame, find in enumerate(finders)),
     )
-
-
-Find = Callable[[str, str], Any]
 
 
 def _finders(dataset: Any) -> list[Find]:

@@ -9,6 +9,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import IO, Any
 
 import numpy as np
@@ -19,9 +20,11 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 MAX_INFLATED_BYTES = 2**28
 MAX_STUDY_BYTES = 2**32
 MAX_HEADER_BYTES = 2**26
-MAX_READS = 10**8
-# An archive is read in seconds or refused: small ones can hold any number of elements.
-MAX_READS_OF_ARCHIVE = 4 * 10**6
+# A study is read in seconds or refused: small files and archives can hold any number of elements. A folder may take
+# longer the more files it has, which nobody can hide.
+MAX_READS = 1_500_000
+MORE_READS_OF_FILE = 1000
+READS_TO_OPEN, READS_OF_SLICE = 100, 250
 # The file meta group of a dataset that was deflated: explicit, little-endian from here on.
 _PLAIN_META = b"\0" * 128 + MARK + b"\x02\x00\x10\x00UI\x14\x00" + b"1.2.840.10008.1.2.1\0"
 _DAMAGED = (
@@ -70,6 +73,7 @@ def quiet() -> Iterator[None]:
 class Allowance:
     """How much one study may still take: bytes to inflate, and reads, of which every element takes one or two.
 
+    To open a file takes as long as `READS_TO_OPEN`, to describe a slice as `READS_OF_SLICE`, so they count as those.
     Without it small files could take hours. TooMuchError where it is used up.
     """
 
@@ -84,9 +88,9 @@ class Allowance:
             raise TooMuchError
         return plain
 
-    def read(self) -> None:
-        """Count one read."""
-        self._reads -= 1
+    def read(self, count: int = 1) -> None:
+        """Count reads, or what takes as long."""
+        self._reads -= count
         if self._reads < 0:
             raise TooMuchError
 
@@ -124,11 +128,19 @@ def plain_stream(stream: IO[bytes], allowance: Allowance, most: int) -> IO[bytes
     return io.BytesIO(_PLAIN_META + allowance.inflate(stream.read(MAX_FILE_BYTES), most))
 
 
+@cache
+def _tag(keyword: str) -> Any:
+    from pydicom.tag import Tag
+
+    return Tag(keyword)
+
+
 def get(dataset: Any, keyword: str) -> Any:
     """An element's value; None where it is absent, empty or unreadable."""
     try:
         with parsing():
-            value = dataset.get(keyword)
+            tag = _tag(keyword)
+            value = dataset[tag].value if tag in dataset else None
     except DamagedError:
         return None
     return None if value is None or value == "" else value

@@ -11,7 +11,6 @@ from typing import IO, Any, NamedTuple
 from brain3d.scans.dicom_files import HEAD_BYTES, MARK, archive_holds_dicom, looks_like_dicom
 from brain3d.scans.dicom_headers import DIRECTORY, MAX_INFLATED_HEADER_BYTES
 from brain3d.scans.dicom_parsing import (
-    MAX_READS_OF_ARCHIVE,
     Allowance,
     DamagedError,
     HeaderStream,
@@ -25,6 +24,7 @@ from brain3d.scans.source import Source, refusing
 from brain3d.scans.types import InputError
 
 ARCHIVE_SUFFIX = ".zip"
+MAX_READS_TO_STUDY = 10**5
 _STUDY_TAG = 0x0020000D
 _TAGS = ("SOPClassUID", "StudyInstanceUID")
 
@@ -123,7 +123,7 @@ def _start(stream: IO[bytes]) -> Any:
     from pydicom.filereader import read_partial
     from pydicom.tag import Tag
 
-    allowance = Allowance(n_reads=MAX_READS_OF_ARCHIVE)
+    allowance = Allowance(n_reads=MAX_READS_TO_STUDY)
     plain: Any = HeaderStream(plain_stream(stream, allowance, MAX_INFLATED_HEADER_BYTES), allowance)
     return read_partial(
         plain, lambda tag, _vr, _length: tag > _STUDY_TAG, force=True, specific_tags=[Tag(name) for name in _TAGS]

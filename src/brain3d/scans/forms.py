@@ -10,6 +10,7 @@ from nibabel.spatialimages import HeaderDataError
 from brain3d.scans.orientation import direction_cosines
 
 LEAST_COSINE = 0.5
+MOST_AWAY_MM = 1e6
 _UNITS = {1: ("metres", 1e3), 3: ("microns", 1e-3)}  # by the spatial part of xyzt_units; all others are millimetres
 
 
@@ -42,8 +43,12 @@ def named_forms(header: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         problem = _problem(affine)
         if problem:
             problems[name] = problem
+            continue
+        in_mm = np.diag([*[unit_of(header)[1]] * 3, 1.0]) @ np.asarray(affine, dtype=np.float64)
+        if np.abs(in_mm[:3, 3]).max() > MOST_AWAY_MM:
+            problems[name] = "lies more than a kilometre away"
         else:
-            affines[name] = np.diag([*[unit_of(header)[1]] * 3, 1.0]) @ np.asarray(affine, dtype=np.float64)
+            affines[name] = in_mm
     return affines, problems
 
 

@@ -10,19 +10,19 @@ from typing import IO, Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
-from isal import igzip
 from nibabel.spatialimages import HeaderDataError
 
+from brain3d.scans.compressed import GZIP_MAGIC, MAX_DEFLATE_RATIO, is_compressed, opened
 from brain3d.scans.forms import forms_differ, header_forms, named_forms, unit_of
+from brain3d.scans.nifti_data import Layout, read_voxels
 from brain3d.scans.orientation import affine_from_axes, axis_codes
 from brain3d.scans.source import MIN_VOXELS, PathLike, Source, absurd_spacing, check_spacing, check_values
 from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES, Scan, Stored
 
-MAX_VOXELS = 2**28
+MAX_VOXELS = 2**27
+MAX_DATA_BYTES = 2**30
 MAX_HEADER_BYTES = 2**24
-MAX_DEFLATE_RATIO = 1040
-TRAILING_BYTES = 2**20
-GZIP_MAGIC = b"\x1f\x8b"
+MAX_FILE_BYTES = MAX_DATA_BYTES + 2 * MAX_HEADER_BYTES
 SUFFIXES = (".nii", ".nii.gz")
 
 
@@ -50,7 +50,8 @@ def read_nifti(source: Source, stated: str | None, without_side: bool) -> tuple[
     """
     with source.path.open("rb") as raw:
         found = _check_header(source, raw, stated, without_side)
-        data = _read_data(source, raw, found.header, found.shape)
+        dtype, offset = found.header.get_data_dtype(), _data_offset(source, found.header)
+        data = read_voxels(source, raw, Layout(offset, found.shape, dtype, *_scaling(source, found.header)))
     data, flags = check_values(source, data)
     if not found.side_known:
         flags += (SIDE_UNKNOWN,)
@@ -65,12 +66,21 @@ def stored_nifti(source: Source, stated: str | None, without_side: bool) -> Stor
 
 
 def _check_header(source: Source, raw: IO[bytes], stated: str | None, without_side: bool) -> _Checked:
-    digest = hashlib.file_digest(raw, "sha256").hexdigest()  # type: ignore[arg-type]
     header = _read_header(source, raw)
     shape = _check_shape(source, header)
     affine, side_known = _orientation(source, header, stated, without_side)
     spacing = check_spacing(source, affine, shape, _counted(header))
-    return _Checked(digest, header, shape, affine, side_known, spacing, _is_compressed(raw))
+    _scaling(source, header)
+    return _Checked(_digest(source, raw), header, shape, affine, side_known, spacing, is_compressed(raw))
+
+
+def _digest(source: Source, raw: IO[bytes]) -> str:
+    """The sha256 of the file's bytes."""
+    size = os.fstat(raw.fileno()).st_size
+    if size > MAX_FILE_BYTES:
+        raise source.refuse(f"too large a file ({size / 2**20:.0f} MiB); resample it to 1 mm, or export it again")
+    raw.seek(0)
+    return hashlib.file_digest(raw, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def _stored(source: Source, found: _Checked) -> Stored:
@@ -93,22 +103,14 @@ def _stored(source: Source, found: _Checked) -> Stored:
     )
 
 
-def _opened(raw: IO[bytes]) -> IO[bytes]:
-    """The file's content from its start, decompressed where it is gzip, whatever its name says."""
-    compressed = _is_compressed(raw)
-    raw.seek(0)
-    return igzip.IGzipFile(fileobj=raw) if compressed else raw  # type: ignore[return-value]
-
-
-def _is_compressed(raw: IO[bytes]) -> bool:
-    raw.seek(0)
-    return raw.read(2) == GZIP_MAGIC
-
-
 def _read_header(source: Source, raw: IO[bytes]) -> Any:
-    block = _opened(raw).read(540)
+    block = opened(raw).read(540)
+    if block.startswith(GZIP_MAGIC):
+        raise source.refuse("compressed twice, or no NIfTI file; decompress it once")
     if block[344:348] == b"ni1\0":
         raise source.refuse("one half of a .hdr/.img pair; convert it to a single .nii file")
+    if block[4:8] == b"n+2\0" and block[8:12] not in (b"\r\n\x1a\n", bytes(4)):
+        raise source.refuse("a NIfTI file that was changed as if it were text; copy it again, byte by byte")
     if block[4:8] == b"n+2\0" and len(block) == 540:
         kind = nib.Nifti2Header
     elif block[344:348] == b"n+1\0":
@@ -124,7 +126,22 @@ def _read_header(source: Source, raw: IO[bytes]) -> Any:
     except KeyError:
         code = int(header["datatype"])
         raise source.refuse(f"a damaged NIfTI header (there is no datatype {code}); export it again") from None
+    _check_agreement(source, header)
     return header
+
+
+def _check_agreement(source: Source, header: Any) -> None:
+    """InputError where two fields say different things: of the byte order, or of the size of a voxel."""
+    size, bits = int(header["sizeof_hdr"]), int(header["bitpix"])
+    if size != header.sizeof_hdr:
+        raise source.refuse(
+            f"a damaged NIfTI header (a size of {size}, not {header.sizeof_hdr}, in the byte order of its dimensions); "
+            "export it again"
+        )
+    stored = 8 * header.get_data_dtype().itemsize
+    if bits not in (0, stored) and stored:
+        code = int(header["datatype"])
+        raise source.refuse(f"a damaged NIfTI header ({bits} bits, but datatype {code} has {stored}); export it again")
 
 
 def _first_line(error: Exception) -> str:
@@ -162,7 +179,7 @@ def _check_size(source: Source, header: Any, shape: tuple[int, ...], words: str)
             raise source.refuse(f"a damaged NIfTI header (datatype {code} holds no intensities); export it again")
         raise source.refuse(f"{what} values, not intensities; give the greyscale scan")
     voxels = shape[0] * shape[1] * shape[2]
-    if voxels > MAX_VOXELS:
+    if voxels > MAX_VOXELS or voxels * dtype.itemsize > MAX_DATA_BYTES:
         raise source.refuse(f"too large ({words} voxels); check the header, or resample to 1 mm")
     offset = _data_offset(source, header)
     with source.path.open("rb") as file:
@@ -198,7 +215,7 @@ def _orientation(source: Source, header: Any, stated: str | None, without_side: 
             )
         return affines[0], True
     zooms = [float(size) * unit_of(header)[1] for size in header["pixdim"][1:4]]
-    if not all(size > 0 for size in zooms):
+    if not all(0 < size < np.inf for size in zooms):
         raise source.refuse(absurd_spacing(zooms, _counted(header)))
     if stated is None and not without_side:
         what = f"the header's {problem}" if problem else "the header does not say which side is left"
@@ -226,32 +243,14 @@ def _counted(header: Any) -> str:
     return "" if mm == 1 else f" (its header counts in {unit})"
 
 
-def _read_data(source: Source, raw: IO[bytes], header: Any, shape: tuple[int, int, int]) -> np.ndarray:
-    """The scaled voxels as float32 in the stored axis order, reading no more than the header's size."""
-    dtype = header.get_data_dtype()
-    n_bytes = shape[0] * shape[1] * shape[2] * dtype.itemsize
-    content = _opened(raw)
-    content.seek(_data_offset(source, header))
-    block = content.read(n_bytes)
-    content.read(TRAILING_BYTES)  # gzip's checksum is only compared at the end
-    if len(block) < n_bytes:
-        raise source.refuse("cut short: the data ends before its last voxel; copy or export it again")
-    slope, intercept = _scaling(source, header)
-    stored = np.frombuffer(block, dtype=dtype).reshape(shape, order="F")
-    with np.errstate(over="ignore", invalid="ignore"):
-        data = stored.astype(np.float32, order="F")
-        if (slope, intercept) != (1.0, 0.0):
-            data *= np.float32(slope)
-            data += np.float32(intercept)
-    return data
-
-
 def _scaling(source: Source, header: Any) -> tuple[float, float]:
     """Slope and intercept from stored numbers to intensities; 1 and 0 where the header gives none."""
     try:
         slope, intercept = header.get_slope_inter()
     except HeaderDataError as error:
         raise source.refuse(f"a damaged NIfTI header ({_first_line(error)}); export it again") from None
+    if np.isinf(header["scl_slope"]):
+        raise source.refuse("a damaged NIfTI header (an infinite slope); export it again")
     return (1.0, 0.0) if slope is None else (float(slope), float(intercept))
 
 

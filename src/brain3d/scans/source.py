@@ -18,8 +18,15 @@ MIN_VOXELS = 16
 MIN_FIELD_MM = 60.0
 MAX_FIELD_MM = 1000.0
 MIN_SPACING_MM, MAX_SPACING_MM = 0.05, 20.0
+LARGEST, SMALLEST = 1e30, 1e-30
 
 PathLike = str | os.PathLike[str]
+
+
+def printable(name: str) -> str:
+    """A name in one line of a terminal: blanks for breaks, question marks for what cannot be printed."""
+    plain = name.replace("\n", " ").replace("\0", "\\0")
+    return plain if plain.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in plain)
 
 
 class Source:
@@ -29,7 +36,7 @@ class Source:
     """
 
     def __init__(self, given: PathLike, files: Sequence[Path] = ()) -> None:
-        self.name = " ".join(str(given).split("\n")).replace("\0", "\\0") or "''"
+        self.name = printable(str(given)) or "''"
         self.possible = bool(str(given)) and "\0" not in str(given)
         self.path = Path(given)
         self.files = tuple(files)
@@ -77,18 +84,20 @@ def check_spacing(
 
 
 def check_values(source: Source, data: np.ndarray) -> tuple[np.ndarray, tuple[Flag, ...]]:
-    """The data with what is not a number replaced by zero, and a flag where that was done."""
+    """The data with what is not a number, or beyond `LARGEST`, replaced by zero, and a flag where that was done."""
     low, high = float(data.min()), float(data.max())
     flags: tuple[Flag, ...] = ()
-    if not (np.isfinite(low) and np.isfinite(high)):
-        finite = np.isfinite(data)
-        middle = finite[tuple(slice(n // 3, n - n // 3) for n in data.shape)]
+    if not -LARGEST <= low <= high <= LARGEST:
+        usable = (data >= -LARGEST) & (data <= LARGEST)
+        middle = usable[tuple(slice(n // 3, n - n // 3) for n in data.shape)]
         if middle.mean() < 0.5:
-            raise source.refuse("most of its voxels are NaN or infinite; export it again")
-        count = int(finite.size - np.count_nonzero(finite))
-        data[~finite] = 0.0
+            raise source.refuse(f"most of its voxels are NaN, infinite or beyond {LARGEST:g}; export it again")
+        count = int(usable.size - np.count_nonzero(usable))
+        data[~usable] = 0.0
         low, high = float(data.min()), float(data.max())
         flags = (Flag("nan_background", f"{count} voxels are not numbers and were read as 0."),)
     if low == high:
         raise source.refuse("an empty image, every voxel has the same value; give the scan itself")
+    if high - low < SMALLEST:
+        raise source.refuse("values too small to be intensities; check their byte order and scaling")
     return data, flags

@@ -29,6 +29,9 @@ SIDE_UNKNOWN = Flag(
 )
 
 
+DAMAGED_FILES = "damaged_files"
+
+
 @dataclass(frozen=True)
 class SeriesSummary:
     """One series of a DICOM study, in words that are this software's own and none of the study's.
@@ -87,8 +90,9 @@ class Stored:
     `intercept` are intensities (both None where the slices of a series differ in them); `unit` that of the header's
     lengths. `sha256`, `axes` and `side_known` are those of the `Scan` that is read from it. `forms` has the usable
     affines (4, 4), in millimetres, by "sform" and "qform", or by "dicom"; `unusable` what is wrong with the others.
-    Of a series alone: its number of `slices`, its `transfer_syntax` in the standard's words, and `series`, how it
-    was chosen. Where its files differ in `dtype`, `byte_order` or `transfer_syntax`, all are named, commas between.
+    Of a series alone: its number of `slices`, its `transfer_syntax` in the standard's words, `series`, how it was
+    chosen, and `flags`, those of its `Scan`. Where its files differ in `dtype`, `byte_order` or `transfer_syntax`,
+    all are named, commas between.
     """
 
     sha256: str
@@ -106,6 +110,7 @@ class Stored:
     slices: int | None = None
     transfer_syntax: str | None = None
     series: SeriesChoice | None = None
+    flags: tuple[Flag, ...] = ()
 
 
 @dataclass(frozen=True)
