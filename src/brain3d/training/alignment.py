@@ -109,8 +109,15 @@ class AlignmentTask:
         return self.composite.model.compress(self.composite.model.encode(images))
 
     def _reports(self, bank: Bank, index: np.ndarray, flip: np.ndarray, seed: int) -> list[str]:
+        """Narratives, each phrased in its own way, or all from the stage's `phrasing`.
+
+        Greedy decoding takes the likeliest word. Where one finding can be said in many ways and another in few, the
+        doubt between the two is split among the ways of the first, and the second is written though it is less likely.
+        """
+        same = self.stage.phrasing
         return [
-            describe_truth(bank, int(i), bool(f), seed + k) for k, (i, f) in enumerate(zip(index, flip, strict=True))
+            describe_truth(bank, int(i), bool(f), seed + k if same is None else same)
+            for k, (i, f) in enumerate(zip(index, flip, strict=True))
         ]
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:

@@ -77,6 +77,9 @@ class Stage:
     focus: float = 0.0  # volumes: how much more a small lesion weighs; see training/dense.py. Captioning: above zero,
     # phantoms are drawn as there, small visible lesions oftener
     anchor: float = 0.0  # captioning: weight of the anchoring loss beside that of the text
+    phrasing: int | None = (
+        None  # captioning: all reports phrased from this seed, so that words differ by findings alone
+    )
 
 
 @dataclass(frozen=True)
