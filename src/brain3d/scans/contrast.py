@@ -24,9 +24,10 @@ PRIORS = Path(__file__).with_name("tissue_priors.npz")
 SCALP_MM = 13.0  # from the skin to the brain
 LEAST_COVERED = 0.6
 LEAST_FIT = 0.2
+# Between what FLAIR phantoms and images of the other kind made of the same heads show; a lesion of a FLAIR is brighter.
 T1_GREY = 0.85
 T1_BRIGHTEST = 1.35
-T2_FLUID = 1.3
+T2_FLUID = 1.6
 BRIGHT_PERCENT = 98
 HUBER = 1.5
 ROUNDS = 5
