@@ -45,8 +45,8 @@ class Lying:
     "qform", "dicom" (the places of the slices), "caller" (stated as axes) or "assumed". `oblique_deg` is the largest
     angle between a stored axis and the nearest anatomical one; `handedness` that of the stored indices, "right",
     "left" or "unknown". `sform` and `qform` are axes, None where absent, or what is wrong with them;
-    `forms_turned_deg` (`forms.turned_by`) and `forms_spacing_ratio` how far two usable ones differ; `forms_agree` whether that is next to
-    nothing. All three are None where there are not two.
+    `forms_turned_deg` (by `turned_by`) and `forms_spacing_ratio` how far two usable ones differ; `forms_agree` whether
+    that is next to nothing. All three are None where there are not two.
     """
 
     axes: str
