@@ -18,8 +18,8 @@ FLAT_HU = 60.0
 SATURATED = 0.03
 SHELL, GAP = 1.4, 0.7
 DEEP_MM = 18.0
-EMPTY, UNIFORM = 0.1, 0.015
-NOISE_ALIKE, NOISE_SPREAD = 0.05, 0.08
+EMPTY, UNIFORM = 0.1, 0.005
+NOISE_ALIKE, NOISE_VARIED = 0.1, 0.3
 RAYS, RAY_MM, DEPTH_MM = 48, 140.0, 45.0
 
 
@@ -86,17 +86,19 @@ def _inside(data: np.ndarray, coarse: np.ndarray, mask: np.ndarray, step: float,
     typical = float(np.percentile(np.abs(values[mask[half]] - background.level), 90))
     if float(np.median(contrast)) <= max(EMPTY * typical, background.noise):
         return "an empty head, nothing within its outline; give the scan itself"
-    relative = spread / abs(level - background.level)
-    if relative < UNIFORM or (relative < NOISE_SPREAD and _alike(values, deep) < NOISE_ALIKE):
+    inner = ndimage.binary_erosion(mask[half])
+    low, high = np.percentile(values[inner], (5, 95))
+    varied = float(high - low) / typical
+    if varied < UNIFORM or (varied < NOISE_VARIED and _alike(values, inner) < NOISE_ALIKE):
         return "an empty head, the same all through within its outline; give the scan itself"
     return ""
 
 
-def _alike(values: np.ndarray, deep: np.ndarray) -> float:
-    """The least, over the axes, of the correlation between neighbours of which both are `deep`."""
+def _alike(values: np.ndarray, mask: np.ndarray) -> float:
+    """The least, over the axes, of the correlation between neighbours of which both are in `mask`."""
     found = []
     for axis in range(3):
-        rows, kept = np.moveaxis(values, axis, 0), np.moveaxis(deep, axis, 0)
+        rows, kept = np.moveaxis(values, axis, 0), np.moveaxis(mask, axis, 0)
         both = kept[1:] & kept[:-1]
         one, other = rows[1:][both].astype(np.float64), rows[:-1][both].astype(np.float64)
         if both.sum() > 100 and one.std() > 0 and other.std() > 0:
