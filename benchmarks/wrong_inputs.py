@@ -3,8 +3,8 @@
 Each kind is made of the tissues of phantoms, drawn as files are: a T1, T2 and proton density image (levels beside white
 matter drawn at random, a lesion, a bias, a blur, noise), a CT (in Hounsfield units, from 0, in two windows), a
 segmentation, an atlas of regions, a mask, an empty head, a uniform one, noise, and a head enlarged to a body's size. A
-FLAIR phantom counts as wrongly flagged or refused; in one of six its grey matter was drawn darker than white matter,
-which is what tells a T1, so these are counted apart.
+FLAIR phantom counts as wrongly flagged or refused; where its grey matter came out darker than
+white matter, which is what tells a T1, it is counted apart.
 """
 
 from __future__ import annotations

@@ -183,9 +183,8 @@ def _intensity_rows(intensity: Intensity) -> list[Row]:
 def _contrast_row(contrast: Tissues) -> Row:
     if contrast.like == "unknown":
         return "contrast", "of no known sequence: the image does not follow the template's tissues"
-    kind = "a T2 or proton density image" if contrast.like == "T2" else f"a {contrast.like}"
     levels = f"grey matter {contrast.grey:g}, fluid {contrast.fluid:g} times as bright as white matter, roughly"
-    return "contrast", f"like {kind}: {levels}"
+    return "contrast", f"like a {contrast.like}: {levels}"
 
 
 def _brain_rows(found: Inspection) -> list[Row]:

@@ -35,7 +35,7 @@ ROUNDS = 5
 _MESSAGE = "The image looks like {kind}, not a FLAIR; the model reads FLAIR alone, so its report means little."
 _KINDS = {
     "T1": "a T1 (grey matter darker than white)",
-    "T2": "a T2 or a proton density image (fluid brighter than white matter)",
+    "T2": "a T2 (fluid brighter than white matter)",
 }
 
 
@@ -43,7 +43,7 @@ class Contrast(NamedTuple):
     """Brightness over that of white matter, above the background: of grey matter and of fluid, by the fit.
 
     `brightest` is the 98th percentile of all of it, over white matter.
-    `like` is "FLAIR", "T1", "T2" (also proton density) or "unknown", where the image does not follow the template.
+    `like` is "FLAIR", "T1", "T2" or "unknown", where the image does not follow the template.
     """
 
     grey: float

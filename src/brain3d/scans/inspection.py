@@ -81,7 +81,7 @@ class Intensity:
 
 @dataclass(frozen=True)
 class Tissues:
-    """Of which sequence the image looks: "FLAIR", "T1", "T2" (also proton density), or "unknown".
+    """Of which sequence the image looks: "FLAIR", "T1", "T2" or "unknown".
 
     `grey` and `fluid` are how bright they are beside white matter, as `scans.contrast` finds them, `brightest` what
     is brighter than 98 % of the brain; None where the image does not follow the template.
