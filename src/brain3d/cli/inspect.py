@@ -20,7 +20,7 @@ from brain3d.cli.common import (
 
 if TYPE_CHECKING:
     from brain3d.scans import SeriesChoice, SeriesSummary
-    from brain3d.scans.inspection import File, Inspection, Intensity, Lying
+    from brain3d.scans.inspection import File, Inspection, Intensity, Lying, Tissues
 
 EPILOG = """examples:
   brain3d inspect scan.nii.gz
@@ -84,7 +84,7 @@ def to_text(found: Inspection, name: str) -> str:
     sections = (
         ("What it is", _file_rows(found)),
         ("How it lies", _orientation_rows(found.orientation, found.series is not None)),
-        ("Intensities", _intensity_rows(found.intensity)),
+        ("Intensities", [*_intensity_rows(found.intensity), _contrast_row(found.contrast)]),
         ("The brain", _brain_rows(found)),
         ("What will be done to it", [(f"{n}.", words) for n, words in enumerate(map(step_in_words, _steps(found)), 1)]),
         ("What is suspicious", _suspicious_rows(found)),
@@ -178,6 +178,13 @@ def _intensity_rows(intensity: Intensity) -> list[Row]:
         ("background", around + (f", with a noise of {noise:g} (standard deviation)" if noise else ", without noise")),
         ("saturated", f"{100 * intensity.saturated_share:.2g} % of the brain has the image's highest value"),
     ]
+
+
+def _contrast_row(contrast: Tissues) -> Row:
+    if contrast.like == "unknown":
+        return "contrast", "of no known sequence: the image does not follow the template's tissues"
+    levels = f"grey matter {contrast.grey:g}, fluid {contrast.fluid:g} times as bright as white matter, roughly"
+    return "contrast", f"like a {contrast.like}: {levels}"
 
 
 def _brain_rows(found: Inspection) -> list[Row]:

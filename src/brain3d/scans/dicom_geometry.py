@@ -9,12 +9,11 @@ from itertools import pairwise
 import numpy as np
 
 from brain3d.scans.dicom_headers import Slice
-from brain3d.scans.orientation import affine_from_axes, axis_codes, ras_from_lps
+from brain3d.scans.orientation import MOST_SHEAR_DEGREES, affine_from_axes, axis_codes, ras_from_lps
 
 SAME_PLACE_MM = 0.05
 UNEVEN_MM, UNEVEN_SHARE = 0.1, 0.1
 MOST_MISSING_SHARE = 10
-MOST_SHEAR_DEGREES = 5.0
 MOST_SIDEWAYS_MM = 1.0
 SAME_DIRECTION = 5e-3
 UNIT = 1e-2

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from brain3d.scans.contrast import Contrast
 from brain3d.scans.foreground import extent
 from brain3d.scans.forms import turned_by
 from brain3d.scans.orientation import axis_codes, direction_cosines
-from brain3d.scans.preprocess import COARSE_MM, Head, find_head, volume_of
+from brain3d.scans.preprocess import COARSE_MM, Head, find_head, head_contrast, volume_of
 from brain3d.scans.types import UNKNOWN_AXES, Flag, Scan, SeriesChoice, Stored, Volume, VolumeSpec
 
 SCHEMA_VERSION = "1.0"
@@ -44,8 +45,8 @@ class Lying:
     "qform", "dicom" (the places of the slices), "caller" (stated as axes) or "assumed". `oblique_deg` is the largest
     angle between a stored axis and the nearest anatomical one; `handedness` that of the stored indices, "right",
     "left" or "unknown". `sform` and `qform` are axes, None where absent, or what is wrong with them;
-    `forms_turned_deg` and `forms_spacing_ratio` how far two usable ones differ; `forms_agree` whether that is next to
-    nothing. All three are None where there are not two.
+    `forms_turned_deg` (by `turned_by`) and `forms_spacing_ratio` how far two usable ones differ; `forms_agree` whether
+    that is next to nothing. All three are None where there are not two.
     """
 
     axes: str
@@ -76,6 +77,20 @@ class Intensity:
     background_noise: float
     background_constant: bool
     saturated_share: float
+
+
+@dataclass(frozen=True)
+class Tissues:
+    """Of which sequence the image looks: "FLAIR", "T1", "T2" or "unknown".
+
+    `grey` and `fluid` are how bright they are beside white matter, as `scans.contrast` finds them, `brightest` what
+    is brighter than 98 % of the brain; None where the image does not follow the template.
+    """
+
+    like: str
+    grey: float | None
+    fluid: float | None
+    brightest: float | None
 
 
 @dataclass(frozen=True)
@@ -115,6 +130,7 @@ class Inspection:
     series: SeriesChoice | None
     orientation: Lying
     intensity: Intensity
+    contrast: Tissues
     brain: Brain
     model_volume: VolumeSpec
     preprocessing: tuple[dict[str, Any], ...]
@@ -129,6 +145,7 @@ class Inspection:
             "series": None if self.series is None else self.series.to_dict(),
             "orientation": asdict(self.orientation),
             "intensity": asdict(self.intensity),
+            "contrast": asdict(self.contrast),
             "brain": asdict(self.brain),
             "model_volume": asdict(self.model_volume),
             "flags": [asdict(flag) for flag in self.flags],
@@ -166,6 +183,7 @@ def inspect_scan(scan: Scan, stored: Stored, spec: VolumeSpec) -> Inspection:
         series=stored.series,
         orientation=orientation,
         intensity=intensity,
+        contrast=_tissues(head_contrast(head, volume.flags)),
         brain=_brain(scan, head, spec),
         model_volume=spec,
         preprocessing=volume.steps,
@@ -227,6 +245,12 @@ def _intensity(scan: Scan, head: Head) -> Intensity:
         background_constant=head.background.constant,
         saturated_share=round(float((values >= highest).mean()), 5),
     )
+
+
+def _tissues(found: Contrast) -> Tissues:
+    known = found.like != "unknown"
+    grey, fluid, brightest = (round(value, 2) if known else None for value in found[:3])
+    return Tissues(found.like, grey, fluid, brightest)
 
 
 def _brain_values(head: Head) -> np.ndarray:

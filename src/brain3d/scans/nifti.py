@@ -1,4 +1,4 @@
-"""Reading and writing NIfTI files, and refusing, with one line, what is not a scan of a head."""
+"""Reading NIfTI files (and Analyze pairs), writing them, and refusing, with one line, what is no scan of a head."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
+from brain3d.scans.analyze import analyze_header, is_analyze
 from brain3d.scans.compressed import GZIP_MAGIC, MAX_DEFLATE_RATIO, is_compressed, opened
-from brain3d.scans.forms import forms_differ, header_forms, named_forms, unit_of
+from brain3d.scans.forms import chosen_affine, counted, named_forms, unit_of
 from brain3d.scans.nifti_data import Layout, read_voxels
-from brain3d.scans.orientation import affine_from_axes, axis_codes
-from brain3d.scans.source import MIN_VOXELS, PathLike, Source, absurd_spacing, check_spacing, check_values
+from brain3d.scans.orientation import axis_codes
+from brain3d.scans.source import MIN_VOXELS, PathLike, Source, check_spacing, check_values
 from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES, Scan, Stored
 
 MAX_VOXELS = 2**27
@@ -43,7 +44,7 @@ class _Checked(NamedTuple):
 
 
 def read_nifti(source: Source, stated: str | None, without_side: bool) -> tuple[Scan, Stored]:
-    """The scan in a NIfTI-1 or NIfTI-2 file (.nii, .nii.gz), and how it is stored.
+    """The scan in a NIfTI-1 or NIfTI-2 file (.nii, .nii.gz) or an Analyze pair, and how it is stored.
 
     `stated` (axes codes, or None) and `without_side` are `read_scan`'s. Raises InputError, and what `refusing`
     turns into one.
@@ -66,21 +67,26 @@ def stored_nifti(source: Source, stated: str | None, without_side: bool) -> Stor
 
 
 def _check_header(source: Source, raw: IO[bytes], stated: str | None, without_side: bool) -> _Checked:
-    header = _read_header(source, raw)
+    digest = _digest(source, raw)
+    if is_analyze(source.path):
+        header, block = analyze_header(source)
+        digest.update(block)
+    else:
+        header = _read_header(source, raw)
     shape = _check_shape(source, header)
-    affine, side_known = _orientation(source, header, stated, without_side)
-    spacing = check_spacing(source, affine, shape, _counted(header))
+    affine, side_known = chosen_affine(source, header, stated, without_side)
+    spacing = check_spacing(source, affine, shape, counted(header))
     _scaling(source, header)
-    return _Checked(_digest(source, raw), header, shape, affine, side_known, spacing, is_compressed(raw))
+    return _Checked(digest.hexdigest(), header, shape, affine, side_known, spacing, is_compressed(raw))
 
 
-def _digest(source: Source, raw: IO[bytes]) -> str:
-    """The sha256 of the file's bytes."""
+def _digest(source: Source, raw: IO[bytes]) -> Any:
+    """The sha256 of the file's bytes, to which more can be added."""
     size = os.fstat(raw.fileno()).st_size
     if size > MAX_FILE_BYTES:
         raise source.refuse(f"too large a file ({size / 2**20:.0f} MiB); resample it to 1 mm, or export it again")
     raw.seek(0)
-    return hashlib.file_digest(raw, "sha256").hexdigest()  # type: ignore[arg-type]
+    return hashlib.file_digest(raw, "sha256")  # type: ignore[arg-type]
 
 
 def _stored(source: Source, found: _Checked) -> Stored:
@@ -89,7 +95,7 @@ def _stored(source: Source, found: _Checked) -> Stored:
     slope, intercept = _scaling(source, header)
     return Stored(
         sha256=found.digest,
-        format="NIfTI-2" if isinstance(header, nib.Nifti2Header) else "NIfTI-1",
+        format="NIfTI-2" if isinstance(header, nib.Nifti2Header) else "NIfTI-1" if header.is_single else "Analyze 7.5",
         compressed=found.compressed,
         dtype=header.get_data_dtype().newbyteorder("=").name,
         byte_order="little" if header.endianness == "<" else "big",
@@ -190,7 +196,7 @@ def _check_size(source: Source, header: Any, shape: tuple[int, ...], words: str)
 
 def _data_offset(source: Source, header: Any) -> int:
     """Where the voxels begin: behind the header and its extension flag. 0 leaves that unsaid; nothing lies before."""
-    offset, first = float(header["vox_offset"]), int(header.single_vox_offset)
+    offset, first = float(header["vox_offset"]), int(header.single_vox_offset) if header.is_single else 0
     if not 0 <= offset <= MAX_HEADER_BYTES:
         raise source.refuse("a damaged NIfTI header (offset of the data); export it again")
     if offset == 0:
@@ -200,47 +206,6 @@ def _data_offset(source: Source, header: Any) -> int:
             f"a damaged NIfTI header (data at byte {offset:g}, inside the header, which takes {first}); export it again"
         )
     return int(offset)
-
-
-def _orientation(source: Source, header: Any, stated: str | None, without_side: bool) -> tuple[np.ndarray, bool]:
-    """The affine, and whether it says which side is left."""
-    affines, problem = header_forms(header)
-    if len(affines) == 2 and forms_differ(*affines):
-        return _one_of_two(source, affines, stated, without_side)
-    if affines:
-        codes = axis_codes(affines[0])
-        if stated not in (None, codes):
-            raise source.refuse(
-                f"stored as {codes} by its header, but --axes says {stated}; leave --axes out, or correct the header"
-            )
-        return affines[0], True
-    zooms = [float(size) * unit_of(header)[1] for size in header["pixdim"][1:4]]
-    if not all(0 < size < np.inf for size in zooms):
-        raise source.refuse(absurd_spacing(zooms, _counted(header)))
-    if stated is None and not without_side:
-        what = f"the header's {problem}" if problem else "the header does not say which side is left"
-        raise source.refuse(f"{what}; give the axes (--axes LPS) or accept a report without a side (--without-side)")
-    return affine_from_axes(stated or "RAS", zooms), stated is not None
-
-
-def _one_of_two(
-    source: Source, affines: list[np.ndarray], stated: str | None, without_side: bool
-) -> tuple[np.ndarray, bool]:
-    """The one of a header's two orientations that the caller states; without a side, the sform."""
-    matching = [affine for affine in affines if axis_codes(affine) == stated]
-    if len(matching) == 1:
-        return matching[0], True
-    if stated is None and without_side:
-        return affines[0], False
-    raise source.refuse(
-        f"the header's two orientations disagree (sform {axis_codes(affines[0])}, qform "
-        f"{axis_codes(affines[1])}); say which is right with --axes, or accept --without-side"
-    )
-
-
-def _counted(header: Any) -> str:
-    unit, mm = unit_of(header)
-    return "" if mm == 1 else f" (its header counts in {unit})"
 
 
 def _scaling(source: Source, header: Any) -> tuple[float, float]:

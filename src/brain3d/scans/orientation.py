@@ -18,6 +18,7 @@ LEFT_SHARE = 0.70
 RIGHT_SHARE = 0.30
 MIDLINE_SHARE = 0.35
 MIDLINE_MM = 5.0
+MOST_SHEAR_DEGREES = 5.0  # axes further from right angles are no axes of an image
 
 _DIRECTIONS: dict[str, tuple[int, int]] = {
     "L": (0, -1),
@@ -82,6 +83,27 @@ def direction_cosines(affine: np.ndarray) -> np.ndarray:
     # Written out, so that the bits do not depend on the order in which the columns are stored.
     norms = np.sqrt(linear[0] ** 2 + linear[1] ** 2 + linear[2] ** 2)
     return np.asarray(linear / norms)
+
+
+def handedness(affine: np.ndarray) -> int:
+    """1 where the three indices of a (4, 4) affine are right-handed, -1 where they are left-handed."""
+    return 1 if float(np.linalg.det(direction_cosines(affine))) > 0 else -1
+
+
+def orthogonal_axes(affine: np.ndarray) -> np.ndarray:
+    """The (3, 3) matrix of orthogonal unit columns that is nearest to the directions of the three indices.
+
+    It is their polar factor, so the columns of an affine in another stored order come out in that order.
+    """
+    left, _, right = np.linalg.svd(direction_cosines(affine))
+    return np.asarray(left @ right)
+
+
+def shear_deg(affine: np.ndarray) -> float:
+    """How far the angle between two axes of a (4, 4) affine is from 90 degrees, at most."""
+    cosines = direction_cosines(affine)
+    between = [float(cosines[:, i] @ cosines[:, j]) for i, j in ((0, 1), (0, 2), (1, 2))]
+    return float(np.degrees(np.arcsin(np.clip(np.abs(between).max(), 0.0, 1.0))))
 
 
 def _canonical_order(affine: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from brain3d.scans.checks import flags_of, unlike_a_head
+from brain3d.scans.contrast import Contrast, contrast_of, flags_of_contrast
 from brain3d.scans.foreground import (
     Background,
     background_of,
     brain_centre,
     foreground_mask,
 )
+from brain3d.scans.kinds import wrong_kind
 from brain3d.scans.midplane import MidPlane, mid_plane
 from brain3d.scans.orientation import to_canonical
 from brain3d.scans.resample import resample, rounded_geometry
@@ -100,6 +102,9 @@ def find_head(scan: Scan) -> Head:
     if problem:
         named = f"{scan.given}: " if scan.given else ""
         raise InputError(f"{named}{problem}; give a scan of a head")
+    kind = wrong_kind(data, coarse, mask, COARSE_MM, background)
+    if kind:
+        raise InputError(f"{scan.given}: {kind}" if scan.given else kind)
     plane = mid_plane(coarse, mask, COARSE_MM)
     offset_mm = _offset_of_centre(mask, plane, _turn(plane))
     return Head(data, affine, geometry, background, coarse, mask, plane, offset_mm)
@@ -111,15 +116,24 @@ def volume_of(scan: Scan, head: Head, spec: VolumeSpec) -> Volume:
     values = resample(head.data, geometry, head.centre, spec.shape, spec.spacing_mm, background.level)
     inside = _mask_on_grid(head.mask, head.turn, head.offset_mm, spec)
     voxel_mm = float(_spacing(head.geometry).max())
+    flags = flags_of(head.coarse, head.mask, COARSE_MM, background, voxel_mm)
     return Volume(
         data=normalise(values, inside)[None],
         affine=_grid_affine(head.affine, head.centre, head.turn, spec),
         steps=_steps(head, spec),
         flags=scan.flags
-        + flags_of(head.coarse, head.mask, COARSE_MM, background, voxel_mm)
+        + flags
+        + flags_of_contrast(head_contrast(head, flags))
         + (() if head.plane.likeness >= LEAST_LIKENESS else (MIDLINE_UNCERTAIN,)),
         side_known=scan.side_known,
     )
+
+
+def head_contrast(head: Head, flags: Sequence[Flag]) -> Contrast:
+    """How bright the tissues of a head are beside each other; `flags` say whether the skull was left in."""
+    image = head.coarse - np.float32(head.background.level)
+    skull = any(flag.code == "skull_present" for flag in flags)
+    return contrast_of(image, head.mask, COARSE_MM, head.turn, head.offset_mm, skull)
 
 
 def _turn(plane: MidPlane) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from brain3d.scans.analyze import is_analyze, voxels_of
 from brain3d.scans.dicom import read_dicom
 from brain3d.scans.dicom_files import HEAD_BYTES, holds_dicom, is_dicom, is_zip, looks_like_dicom
 from brain3d.scans.nifti import SUFFIXES, read_nifti, stored_nifti
@@ -21,14 +22,16 @@ def read_scan(
     series: str | int | None = None,
     files: Sequence[Path] = (),
 ) -> Scan:
-    """The scan in a NIfTI file (.nii, .nii.gz) or a DICOM study, or in a folder that holds one of them.
+    """The scan in a NIfTI file (.nii, .nii.gz), an Analyze pair (.hdr, .img) or a DICOM study, or in a folder with
+    one NIfTI file or a study.
 
     A DICOM study is a folder, searched recursively, a zip archive of one, or a single multi-frame file; its
     FLAIR series is read, or the one that `series` names: its number in the study as listed by `Scan.series`, or
     words of its description. `files` are those of one DICOM study where the path holds several; the path is then
     what it is called. `axes`, such as "LPS", says where each stored index grows, for a header that does not. Where
     the header does and disagrees, the scan is refused: one of the two would exchange left and right.
-    `without_side` accepts a header without a usable orientation, or with two that disagree, with `side_known`
+    Of two orientations that disagree it chooses one; of sheared ones it takes the place, with the header's voxel size.
+    `without_side` accepts a header without a usable orientation, a sheared one or two that disagree, with `side_known`
     False and axes "unknown"; the stored order is then taken for RAS, or the sform for right. Not both. Raises
     InputError, one line.
     """
@@ -76,7 +79,7 @@ def _read_study(
     """What a DICOM study holds; None where the source, whose path is then that file, is to be read as NIfTI."""
     wanted = None if series is None else str(series)
     source.path = _located(source, wanted is not None)
-    if source.files or _is_study(source.path):
+    if source.files or (not is_analyze(source.path) and _is_study(source.path)):
         return read_dicom(source, stated, without_side, wanted)
     if wanted is not None:
         raise source.refuse("no DICOM study, so there is no series to choose; leave --series out")
@@ -125,7 +128,7 @@ def _located(source: Source, needs_dicom: bool) -> Path:
     if not source.path.is_dir():
         if source.path.exists() and not source.path.is_file():
             raise source.refuse("neither a file nor a folder; give a .nii or .nii.gz file, or a DICOM study")
-        return source.path
+        return voxels_of(source.path)
     found = sorted(
         entry
         for entry in source.path.iterdir()
