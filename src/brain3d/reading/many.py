@@ -32,6 +32,7 @@ class Options:
     series: str | None = None
     mirror_check: bool = True
     seed: int = 0
+    brain_extraction: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,11 @@ def kept_report(study: Study, folder: Path, reader: Reader, options: Options) ->
     """The report of a study that is in the folder already, where reading it again would give the same.
 
     That is so where both of its files are whole, and come from the same bytes, or the same series of a DICOM study,
-    chosen from the same for the same reason, taken to lie the same way, from the same weights, prompt, number type,
-    seed and mirror check. The device and the size of the batch do not count.
+    chosen from the same for the same reason, taken to lie the same way, with the same brain extraction, from the same
+    weights, prompt, number type, seed and mirror check. The device and the size of the batch do not count.
     """
     report = _stored_report(study, folder)
-    if report is None or report.model != reader.identity():
+    if report is None or report.model != reader.identity() or _asked(report) != options.brain_extraction:
         return None
     check = report.generation.get("mirror_check")
     wanted = {**reader.generation(Decoding(seed=options.seed)), "mirror_check": check}
@@ -72,6 +73,12 @@ def kept_report(study: Study, folder: Path, reader: Reader, options: Options) ->
     same_scan = described == (scan.sha256, scan.axes, series)
     same_check = check.get("done") == (options.mirror_check and scan.side_known)
     return report if same_scan and same_check else None
+
+
+def _asked(report: Report) -> str | None:
+    """The method of brain extraction that a report was asked for; None in one that knows of none."""
+    steps = [step for step in report.preprocessing if step.get("name") == "brain_extraction"]
+    return steps[0].get("asked") if steps else None
 
 
 def _stored_report(study: Study, folder: Path) -> Report | None:
@@ -116,7 +123,7 @@ def _prepared(study: Study, reader: Reader, options: Options) -> Prepared | Outc
             series=options.series,
             files=study.files,
         )
-        return reader.prepared(scan)
+        return reader.prepared(scan, brain_extraction=options.brain_extraction)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one study is recorded, and the rest goes on
         return Outcome(study, error=error)
 
