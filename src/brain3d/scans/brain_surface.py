@@ -113,12 +113,12 @@ def _beyond_field(head: np.ndarray, step: float) -> np.ndarray:
 
 
 def _skull(image: np.ndarray, depth: np.ndarray, lowest: int, step: float) -> _Skull:
-    """The darkest of the layers below the skin, from row `lowest` upwards."""
+    """The darkest of the layers below the skin, from row `lowest` upwards; none (depth 0) where none is dark."""
     deep, values = depth[lowest:], image[lowest:]
     layers = [values[(deep > mm - step / 2) & (deep <= mm + step / 2)] for mm in SKULL_DEPTHS_MM]
     levels = [float(np.median(layer)) if layer.size else np.inf for layer in layers]
     darkest = int(np.argmin(levels))
-    return _Skull(float(SKULL_DEPTHS_MM[darkest]), levels[darkest])
+    return _Skull(float(SKULL_DEPTHS_MM[darkest]) if levels[darkest] < THRESHOLD[1] else 0.0, levels[darkest])
 
 
 def _bias(image: np.ndarray, inside: np.ndarray, step: float) -> np.ndarray:
@@ -159,30 +159,30 @@ def _costs(cost: np.ndarray) -> np.ndarray:
     """The cost (POLAR, ROUND, radii) of each radius of each ray, those of the rays that lead to it included."""
     polar = np.sin((np.arange(POLAR) + 0.5) * np.pi / POLAR)
     around = BEND * np.minimum((np.pi / POLAR) / (2 * np.pi / ROUND * polar), CROWDED)
-    columns, rows = cost, np.moveaxis(cost, 1, 0)
-    total = OWN_WEIGHT * cost
-    total += _path(columns, np.full(ROUND, BEND)) + _path(columns[::-1], np.full(ROUND, BEND))[::-1]
-    circle = [np.concatenate([way, way]) for way in (rows, rows[::-1])]  # twice around, since a ring has no beginning
-    forth, back = (_path(way, around)[ROUND:] for way in circle)
-    return np.asarray(total + np.moveaxis(forth + back[::-1], 0, 1))
+    rows = np.moveaxis(cost, 1, 0)
+    circle = np.concatenate([rows, rows])  # twice around, since a ring has no beginning
+    down = _paths(cost, np.full(ROUND, BEND))
+    forth = sum(part[ROUND * n : ROUND * (n + 1)] for n, part in zip((1, 0), _paths(circle, around), strict=True))
+    return np.asarray(OWN_WEIGHT * cost + (down[0] + down[1]) + np.moveaxis(forth, 0, 1))
 
 
-def _path(cost: np.ndarray, bend: np.ndarray) -> np.ndarray:
-    """The least cost (N, M, radii) of M smooth paths from the first of N rays to each radius of each ray.
+def _paths(cost: np.ndarray, bend: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least costs (N, M, radii) of M smooth paths to each radius of each of N rays, from the first and the last.
 
     `bend` (M,) is what one step of the radius costs between neighbours; more than `STEEPEST` are not allowed.
     """
-    least = np.empty_like(cost)
-    least[0] = cost[0]
-    radii = cost.shape[2]
-    for n in range(1, len(cost)):
-        before = np.pad(least[n - 1], ((0, 0), (STEEPEST, STEEPEST)), constant_values=np.inf)
-        steps = [
-            before[:, STEEPEST + k : STEEPEST + k + radii] + (abs(k) * bend)[:, None]
-            for k in range(-STEEPEST, STEEPEST + 1)
-        ]
-        least[n] = cost[n] + np.minimum.reduce(steps) - least[n - 1].min(axis=1, keepdims=True)
-    return least
+    _, many, radii = cost.shape
+    both = np.concatenate([cost, cost[::-1]], axis=1)
+    bends = np.concatenate([bend, bend])[:, None]
+    steps = [(STEEPEST + sign * k, k * bends) for k in range(1, STEEPEST + 1) for sign in (1, -1)]
+    padded = np.full((2 * many, radii + 2 * STEEPEST), np.inf)
+    for n in range(1, len(both)):
+        padded[:, STEEPEST:-STEEPEST] = both[n - 1] - both[n - 1].min(axis=1, keepdims=True)
+        best = padded[:, STEEPEST:-STEEPEST].copy()
+        for start, penalty in steps:
+            np.minimum(best, padded[:, start : start + radii] + penalty, out=best)
+        both[n] += best
+    return both[:, :many], both[::-1, many:]
 
 
 def _continued(radii: np.ndarray) -> np.ndarray:
