@@ -100,7 +100,7 @@ def test_auto_leaves_a_stripped_scan_as_it_is_and_builtin_nearly_so():
 def test_all_orders_give_the_same_bits_and_a_mirrored_head_the_mirrored_mask(with_skull):
     scan, _ = with_skull
     expected, mask = prepare(scan, SPEC), find_head(scan).mask
-    for order in ORDERS[::7]:
+    for order in ORDERS[5::16]:
         stored, moved = reorder(scan.data, scan.affine, *order)
         moved[:3, 3] += [31.7, -400, 1.1]
         assert np.array_equal(prepare(scan_of(np.ascontiguousarray(stored), moved), SPEC).data, expected.data), order
