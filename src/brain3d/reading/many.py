@@ -77,7 +77,7 @@ def kept_report(study: Study, folder: Path, reader: Reader, options: Options) ->
 
 def _asked(report: Report) -> str | None:
     """The method of brain extraction that a report was asked for; None in one that knows of none."""
-    steps = [step for step in report.preprocessing if step.get("name") == "brain_extraction"]
+    steps = [step for step in report.preprocessing if isinstance(step, dict) and step.get("name") == "brain_extraction"]
     return steps[0].get("asked") if steps else None
 
 
