@@ -93,14 +93,14 @@ def main() -> None:
     of = {name: np.array([getattr(one, name) for one in all_of], dtype=float) for name in Measured._fields}
     kept = of["lesion_kept"][~np.isnan(of["lesion_kept"])]
     rows = [
-        ("Dice, median", float(np.median(of["dice"])), "", "target >= 0.93"),
-        ("Dice, 5th percentile", float(np.percentile(of["dice"], 5)), "", "target >= 0.93"),
-        ("Dice, worst", float(of["dice"].min()), "", ""),
-        ("share of phantoms below 0.93", float((of["dice"] < 0.93).mean()), "", "target 0"),
-        ("share of lesion volume kept, mean", float(kept.mean()) if kept.size else float("nan"), "", ""),
-        ("share of lesion volume kept, worst", float(kept.min()) if kept.size else float("nan"), "", ""),
-        ("skull recognised where it is on", float(of["on_recognised"].mean()), "", "target 1"),
-        ("skull recognised where it is off", float(of["off_recognised"].mean()), "", "target 0"),
+        ("Dice, median", 100 * float(np.median(of["dice"])), "%", "target >= 93"),
+        ("Dice, 5th percentile", 100 * float(np.percentile(of["dice"], 5)), "%", "target >= 93"),
+        ("Dice, worst", 100 * float(of["dice"].min()), "%", ""),
+        ("share of phantoms below 93 %", 100 * float((of["dice"] < 0.93).mean()), "%", "target 0"),
+        ("share of lesion volume kept, mean", 100 * float(kept.mean()) if kept.size else float("nan"), "%", ""),
+        ("share of lesion volume kept, worst", 100 * float(kept.min()) if kept.size else float("nan"), "%", ""),
+        ("skull recognised where it is on", 100 * float(of["on_recognised"].mean()), "%", "target 100"),
+        ("skull recognised where it is off", 100 * float(of["off_recognised"].mean()), "%", "target 0"),
         ("plane of the brain, angle, median", float(np.median(of["brain_deg"])), "degrees", ""),
         ("plane of the brain, angle, 95th percentile", float(np.percentile(of["brain_deg"], 95)), "degrees", ""),
         ("plane of the brain, distance, median", float(np.median(of["brain_mm"])), "mm", ""),

@@ -122,8 +122,15 @@ class Reader:
             items = []
             for place, scan in batch:
                 with _placed(scan, place if len(scans) > 1 else None):
-                    options = {"axes": axes, "without_side": without_side, "series": series}
-                    items.append(self.prepared(scan, **options, brain_extraction=brain_extraction))
+                    items.append(
+                        self.prepared(
+                            scan,
+                            axes=axes,
+                            without_side=without_side,
+                            series=series,
+                            brain_extraction=brain_extraction,
+                        )
+                    )
             reports.extend(self._read(items, decoding, mirror_check))
         return reports
 

@@ -69,10 +69,10 @@ def extract_brain(
     millilitres = float(mask.sum()) * step**3 / 1000.0
     if millilitres < LEAST_ML or mask.sum() < LEAST_SHARE * head.sum():
         return Extraction(None, _step(asked, NONE), (*left, Flag("brain_extraction_uncertain", UNCERTAIN_LEFT)))
-    flags = (Flag("skull_removed", SKULL_REMOVED.format(method)),) if skull else ()
+    flags = [Flag("skull_removed", SKULL_REMOVED.format(method))] if skull else []
     if not PLAUSIBLE_ML[0] <= millilitres <= PLAUSIBLE_ML[1]:
-        flags += (Flag("brain_extraction_uncertain", UNCERTAIN_USED.format(millilitres)),)
-    return Extraction(mask, _step(asked, method) | {"volume_ml": round(millilitres)}, flags)
+        flags.append(Flag("brain_extraction_uncertain", UNCERTAIN_USED.format(millilitres)))
+    return Extraction(mask, _step(asked, method) | {"volume_ml": round(millilitres)}, tuple(flags))
 
 
 def _step(asked: str, method: str) -> dict[str, Any]:

@@ -162,8 +162,8 @@ def _costs(cost: np.ndarray) -> np.ndarray:
     rows = np.moveaxis(cost, 1, 0)
     circle = np.concatenate([rows, rows])  # twice around, since a ring has no beginning
     down = _paths(cost, np.full(ROUND, BEND))
-    forth = sum(part[ROUND * n : ROUND * (n + 1)] for n, part in zip((1, 0), _paths(circle, around), strict=True))
-    return np.asarray(OWN_WEIGHT * cost + (down[0] + down[1]) + np.moveaxis(forth, 0, 1))
+    ring = _paths(circle, around)
+    return np.asarray(OWN_WEIGHT * cost + (down[0] + down[1]) + np.moveaxis(ring[0][ROUND:] + ring[1][:ROUND], 0, 1))
 
 
 def _paths(cost: np.ndarray, bend: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
