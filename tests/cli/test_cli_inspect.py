@@ -138,6 +138,8 @@ def test_every_step_and_every_suspicion_is_in_words(scan_file: Path) -> None:
     scan = read_scan(scan_file)
     for step in prepare(scan, spec).steps:
         assert not step_in_words(dict(step)).startswith("{")
+    removed = {"name": "brain_extraction", "asked": "auto", "method": "builtin", "volume_ml": 1400}
+    assert step_in_words(removed) == "What is not brain is removed by the method builtin (auto); 1400 mL are left."
     assert step_in_words({"name": "new"}) == '{"name": "new"}'
     found = inspect_scan(scan, read_stored(scan_file), spec)
     text = to_text(replace(found, flags=(Flag("one", "One thing."),), notes=(Flag("two", "Another."),)), "scan")
@@ -152,3 +154,24 @@ def test_the_models_grid_is_its_configs(tiny_folder: Path) -> None:
         assert volume_spec(folder) == Brain3DConfig.from_pretrained(folder).volume_spec()
         assert isinstance(volume_spec(folder).shape, tuple)
     assert np.prod(volume_spec(tiny_folder).shape) == 44 * 48 * 48
+
+
+@pytest.mark.parametrize(("method", "words"), [("bet", "give one of auto, none, builtin"), ("hd-bet", "not installed")])
+def test_a_method_of_brain_extraction_that_is_not_there(
+    run: Run, empty: Path, scan_file: Path, monkeypatch: pytest.MonkeyPatch, method: str, words: str
+) -> None:
+    monkeypatch.setenv("PATH", str(empty))
+    monkeypatch.setattr(sys, "executable", str(empty / "python"))
+    for command in (("inspect", scan_file), ("report", scan_file), ("report", scan_file, "--output", "many/")):
+        code, out, err = run(*command, "--brain-extraction", method)
+        assert (code, out) == (2, "")
+        assert words in err
+        assert err.count("\n") == 1
+    assert not list(empty.iterdir())
+
+
+def test_brain_extraction_is_asked_for_and_told(run: Run, empty: Path, scan_file: Path) -> None:
+    for arguments, asked, method in (((), "auto", "none"), (("--brain-extraction", "builtin"), "builtin", "builtin")):
+        found = json.loads(run("inspect", scan_file, "--json", *arguments)[1])
+        step = next(step for step in found["preprocessing"] if step["name"] == "brain_extraction")
+        assert (step["asked"], step["method"]) == (asked, method)

@@ -136,6 +136,7 @@ def test_another_model_or_other_options_are_read_again(done: Study, out: Path) -
     assert kept(done, out, another(settings=lambda: {"prompt": "!", "device": "cpu", "dtype": "float32"})) is None
     assert kept(done, out, seed=1) is None
     assert kept(done, out, mirror_check=False) is None
+    assert kept(done, out, brain_extraction="none") is None
     assert kept(done, out, without_side=True) is not None  # its header says which side is left
 
 

@@ -78,3 +78,23 @@ def scan_of(data: np.ndarray, affine: np.ndarray) -> Scan:
     spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     assert np.isfinite(direction_cosines(affine)).all()
     return Scan(data, affine, axis_codes(affine), tuple(float(mm) for mm in spacing), "0" * 64)  # type: ignore[arg-type]
+
+
+def head_with_skull(
+    affine: np.ndarray, shape: tuple[int, int, int], *, lesion_x_mm: float = -35.0, noise: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """The brain of `head` in dark bone and bright scalp, with a neck and two eyes; and the brain's own mask."""
+    index = np.stack(np.meshgrid(*[np.arange(n) for n in shape], indexing="ij"), axis=-1)
+    world = index @ affine[:3, :3].T + affine[:3, 3]
+    brain = head(affine, shape, lesion_x_mm=lesion_x_mm)
+    inner, bone, skin = (
+        np.sqrt(((world / (np.array([65.0, 85.0, 70.0]) + more)) ** 2).sum(axis=-1)) < 1 for more in (0, 9, 16)
+    )
+    neck = (np.hypot(world[..., 0], world[..., 1] + 20) < 50) & (world[..., 2] < -40)
+    eyes = np.sqrt((np.abs(world[..., 0]) - 32) ** 2 + (world[..., 1] - 95) ** 2 + (world[..., 2] + 25) ** 2) < 12
+    image = np.where(skin & ~bone, 160.0, np.where(bone, 30.0, np.where(neck, 70.0, 0.0)))
+    image = np.where(eyes & ~inner, 90.0, image)
+    image = np.where(inner, brain, image)
+    if noise:
+        image = np.abs(image + np.random.default_rng(0).normal(0, noise, shape))
+    return image.astype(np.float32), inner

@@ -41,7 +41,10 @@ def test_multiple_sclerosis_scans_give_volumes():
     assert stripped.flags == ()
     assert abs(stripped.affine[0, 3] + 23.5 * 4) < 1.5  # in MNI space the midline is x = 0
     whole = prepare(read_scan(Path(FOLDER, "odd", "ms_raw_lps_oblique_thick.nii.gz")))
-    assert [flag.code for flag in whole.flags] == ["skull_present"]
+    assert [flag.code for flag in whole.flags] == ["skull_removed"]
+    assert [step["volume_ml"] for step in whole.steps if step["name"] == "brain_extraction"] == [
+        pytest.approx(1410, abs=60)
+    ]
     for volume in (stripped, whole):
         assert 0.1 < (volume.data > -1).mean() < 0.5
 

@@ -28,6 +28,17 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_brain_extraction(parser: argparse.ArgumentParser) -> None:
+    """--brain-extraction. Its methods are checked where the scan is prepared, so that --help stays light."""
+    parser.add_argument(
+        "--brain-extraction",
+        default="auto",
+        metavar="METHOD",
+        help="how what is not brain is removed: auto (builtin, where a skull is recognised; the default), none, "
+        "builtin, or a program that is installed: hd-bet, deepbet, synthstrip",
+    )
+
+
 def check_seed(args: argparse.Namespace) -> None:
     """InputError where a command was given a --seed that no generator takes."""
     if "seed" not in args:

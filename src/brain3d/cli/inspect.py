@@ -13,6 +13,7 @@ from brain3d.cli.common import (
     RAW,
     OutputFile,
     Subparsers,
+    add_brain_extraction,
     only_results_on_stdout,
     refuse_overwriting,
     write_together,
@@ -56,6 +57,7 @@ def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--axes", metavar="LPS", help="where each stored index grows, if the header does not say")
     parser.add_argument("--without-side", action="store_true", help="accept a header without a usable orientation")
+    add_brain_extraction(parser)
     return parser
 
 
@@ -68,7 +70,8 @@ def run(args: argparse.Namespace) -> None:
     refuse_overwriting([preview] if preview else [], find_scan(args.scan, series=args.series))
     with only_results_on_stdout():
         scan, stored = read_with_stored(args.scan, axes=args.axes, without_side=args.without_side, series=args.series)
-        found = inspect_scan(scan, stored, volume_spec(find_model(EMBEDDED)))
+        spec = volume_spec(find_model(EMBEDDED))
+        found = inspect_scan(scan, stored, spec, brain_extraction=args.brain_extraction)
         picture = _picture(found) if preview else b""
     if preview:
         write_together([(preview, picture)])
@@ -229,6 +232,10 @@ def step_in_words(step: dict[str, Any]) -> str:
             return (
                 f"The head is told from the background ({level:g}) on a copy of {mm:g} mm, its largest piece, filled."
             )
+        case {"name": "brain_extraction", "method": "none", "asked": asked}:
+            return f"Nothing is removed from it ({asked})."
+        case {"name": "brain_extraction", "method": method, "asked": asked, "volume_ml": volume}:
+            return f"What is not brain is removed by the method {method} ({asked}); {volume:g} mL are left."
         case {"name": "mid_plane", "straightened": True, "likeness": likeness, "roll_deg": roll, "yaw_deg": yaw}:
             return (
                 f"The head is held straight about its mid-sagittal plane (tipped by {roll:g}, turned by {yaw:g} "

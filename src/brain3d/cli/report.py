@@ -12,6 +12,7 @@ from brain3d.cli.common import (
     RAW,
     OutputFile,
     Subparsers,
+    add_brain_extraction,
     add_model_arguments,
     only_results_on_stdout,
     refuse_overwriting,
@@ -20,7 +21,7 @@ from brain3d.cli.common import (
 
 if TYPE_CHECKING:
     from brain3d.reading import Reader
-    from brain3d.scans import Scan
+    from brain3d.scans import Volume
 
 EPILOG = """examples:
   brain3d report --sample
@@ -65,6 +66,7 @@ def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--axes", metavar="LPS", help="where each stored index grows, if the header does not say")
     parser.add_argument("--without-side", action="store_true", help="accept a header without a usable orientation")
+    add_brain_extraction(parser)
     parser.add_argument("--no-mirror-check", action="store_true", help="do not read the mirror image too")
     parser.add_argument("--shard", metavar="I/N", help="of many, only every Nth, from the Ith on")
     parser.add_argument("--batch-size", type=int, metavar="N", help="of many, how many at once (default: 4)")
@@ -86,10 +88,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _run_one(args: argparse.Namespace, source: str | Path) -> None:
     """Read the scan, and only then load the model: a bad input is told at once."""
-    from brain3d.scans import InputError, find_scan, read_scan
+    from brain3d.scans import InputError, check_method, find_scan, read_scan
 
     if args.shard is not None or args.batch_size is not None:
         raise InputError("--shard and --batch-size are for many studies; give several scans, or --output FOLDER")
+    check_method(args.brain_extraction)
     output = None if args.output is None else OutputFile(args.output, "--output")
     preview = None if args.preview is None else OutputFile(args.preview, "--preview", ".png")
     refuse_overwriting([file for file in (output, preview) if file], find_scan(source, series=args.series))
@@ -100,8 +103,9 @@ def _run_one(args: argparse.Namespace, source: str | Path) -> None:
         from brain3d.reading import load
 
         reader = load(args.model, device=args.device)
-        report = reader.report(scan, mirror_check=not args.no_mirror_check, seed=args.seed)
-        picture = _picture(reader, scan) if preview else b""
+        ready = reader.prepared(scan, brain_extraction=args.brain_extraction)
+        report = reader.report(ready, mirror_check=not args.no_mirror_check, seed=args.seed)
+        picture = _picture(reader, ready.volume) if preview else b""
     text = report.to_json() + "\n" if args.format == "json" else report.to_text()
     files = [(output, text.encode()), (preview, picture)]
     write_together([(file, content) for file, content in files if file])
@@ -118,10 +122,9 @@ def _sample(args: argparse.Namespace) -> Path:
     return sample_scan()
 
 
-def _picture(reader: Reader, scan: Scan) -> bytes:
+def _picture(reader: Reader, volume: Volume) -> bytes:
     from brain3d.scans.preview import render_planes
 
-    volume = reader.volume(scan)
     point, _ = reader.evidence(volume)
     what = "no lesion suspected: through the middle" if point is None else "through the suspected lesion"
     buffer = io.BytesIO()

@@ -34,7 +34,7 @@ from brain3d.reading.many import (
     write_whole,
 )
 from brain3d.reading.studies import Study, find_studies, holds_several_studies, nifti_files, shard
-from brain3d.scans import InputError, check_axes
+from brain3d.scans import InputError, check_axes, check_method
 from brain3d.scans.dicom_files import MAX_FILES
 from brain3d.scans.nifti import SUFFIXES
 
@@ -103,6 +103,7 @@ def _refuse_mixtures(args: argparse.Namespace) -> None:
     for option, value in (("--preview", args.preview), ("--format", args.format)):
         if value is not None:
             raise InputError(f"{option}: for one scan; many are written to --output, each as JSON and as text")
+    check_method(args.brain_extraction)
     if args.axes is not None:
         check_axes(args.axes)
     if args.axes is not None and args.without_side:
@@ -152,7 +153,9 @@ def _refuse_overwriting(studies: Sequence[Study], folder: Path, place: Path) -> 
 
 def _read(studies: Sequence[Study], reader: Reader, args: argparse.Namespace, folder: Path, place: Path) -> list[Row]:
     """The rows of all studies, in their order; the summary is there, of what is known, also after an interruption."""
-    options = Options(args.axes, args.without_side, args.series, not args.no_mirror_check, args.seed)
+    options = Options(
+        args.axes, args.without_side, args.series, not args.no_mirror_check, args.seed, args.brain_extraction
+    )
     rows: dict[str, Row] = {}
 
     def summarise() -> None:

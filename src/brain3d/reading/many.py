@@ -35,6 +35,7 @@ class Options:
     series: str | None = None
     mirror_check: bool = True
     seed: int = 0
+    brain_extraction: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,12 @@ def kept_report(study: Study, folder: Path, reader: Reader, options: Options) ->
     """The report of a study that is in the folder already, where reading it again would give the same.
 
     That is so where both of its files are whole, and come from the same bytes, or the same series of a DICOM study,
-    chosen from the same for the same reason, with as many damaged files left out, taken to lie the same way, from the
-    same weights, prompt, number type, seed and mirror check. The device and the size of the batch do not count.
+    chosen from the same for the same reason, with as many damaged files left out, taken to lie the same way, with the
+    same brain extraction, from the same weights, prompt, number type, seed and mirror check. The device and the size
+    of the batch do not count.
     """
     report = _stored_report(study, folder)
-    if report is None or report.model != reader.identity():
+    if report is None or report.model != reader.identity() or _asked(report) != options.brain_extraction:
         return None
     check = report.generation.get("mirror_check")
     wanted = {**reader.generation(Decoding(seed=options.seed)), "mirror_check": check}
@@ -80,6 +82,12 @@ def _how(study: Study, options: Options) -> dict[str, Any]:
 def _damaged(flags: Iterable[Flag]) -> list[Flag]:
     """What flags say of damaged files, which show in nothing else that is known of a study."""
     return [flag for flag in flags if flag.code == DAMAGED_FILES]
+
+
+def _asked(report: Report) -> str | None:
+    """The method of brain extraction that a report was asked for; None in one that knows of none."""
+    steps = [step for step in report.preprocessing if isinstance(step, dict) and step.get("name") == "brain_extraction"]
+    return steps[0].get("asked") if steps else None
 
 
 def _stored_report(study: Study, folder: Path) -> Report | None:
@@ -117,7 +125,7 @@ def read_studies(
 
 def _prepared(study: Study, reader: Reader, options: Options) -> Prepared | Outcome:
     try:
-        return reader.prepared(read_scan(study.path, **_how(study, options)))
+        return reader.prepared(read_scan(study.path, **_how(study, options)), brain_extraction=options.brain_extraction)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one study is recorded, and the rest goes on
         return Outcome(study, error=error)
 

@@ -68,6 +68,7 @@ class Reader:
         axes: str | None = None,
         without_side: bool = False,
         series: str | int | None = None,
+        brain_extraction: str = "auto",
         mirror_check: bool = True,
         seed: int = 0,
         max_new_tokens: int = 192,
@@ -76,9 +77,10 @@ class Reader:
     ) -> Report:
         """The report of one scan: a path, or what `read_scan`, `prepared` or `volume` returned.
 
-        `axes`, `without_side` and `series` as for `read_scan`, and for a path alone. With `mirror_check` the mirror
-        image is read too, the text is the one that the model finds likelier for the two images together, and its side
-        is withheld where the two readings disagree. Raises InputError for a scan that cannot be read.
+        `axes`, `without_side` and `series` as for `read_scan`, and for a path alone; `brain_extraction` as for
+        `prepare`, and not for a volume. With `mirror_check` the mirror image is read too, the text is the one that the
+        model finds likelier for the two images together, and its side is withheld where the two readings disagree.
+        Raises InputError for a scan that cannot be read.
         """
         return self.reports(
             [scan],
@@ -86,6 +88,7 @@ class Reader:
             axes=axes,
             without_side=without_side,
             series=series,
+            brain_extraction=brain_extraction,
             mirror_check=mirror_check,
             seed=seed,
             max_new_tokens=max_new_tokens,
@@ -101,6 +104,7 @@ class Reader:
         axes: str | None = None,
         without_side: bool = False,
         series: str | int | None = None,
+        brain_extraction: str = "auto",
         mirror_check: bool = True,
         seed: int = 0,
         max_new_tokens: int = 192,
@@ -123,7 +127,15 @@ class Reader:
             items = []
             for place, scan in batch:
                 with _placed(scan, place if len(scans) > 1 else None):
-                    items.append(self.prepared(scan, axes=axes, without_side=without_side, series=series))
+                    items.append(
+                        self.prepared(
+                            scan,
+                            axes=axes,
+                            without_side=without_side,
+                            series=series,
+                            brain_extraction=brain_extraction,
+                        )
+                    )
             reports.extend(self._read(items, decoding, mirror_check))
         return reports
 
@@ -134,11 +146,16 @@ class Reader:
         axes: str | None = None,
         without_side: bool = False,
         series: str | int | None = None,
+        brain_extraction: str = "auto",
     ) -> Prepared:
         """A scan made ready for `reports`, which then has nothing left to refuse; options and errors as of `report`."""
         if not isinstance(scan, str | os.PathLike) and (axes is not None or without_side or series is not None):
             raise InputError(
                 "axes, series and without_side are for a file that is still to be read; give them to read_scan"
+            )
+        if isinstance(scan, Volume | Prepared) and brain_extraction != "auto":
+            raise InputError(
+                "brain_extraction is for a scan that is still to be prepared; give it to prepared or volume"
             )
         if isinstance(scan, Prepared):
             _on_grid(scan.volume, self._engine)
@@ -147,7 +164,7 @@ class Reader:
             return Prepared(_on_grid(scan, self._engine), _describe_volume(scan))
         if not isinstance(scan, Scan):
             scan = read_scan(scan, axes=axes, without_side=without_side, series=series)
-        return Prepared(prepare(scan, self._engine.spec), _describe(scan))
+        return Prepared(prepare(scan, self._engine.spec, brain_extraction=brain_extraction), _describe(scan))
 
     def volume(
         self,
@@ -156,9 +173,12 @@ class Reader:
         axes: str | None = None,
         without_side: bool = False,
         series: str | int | None = None,
+        brain_extraction: str = "auto",
     ) -> Volume:
         """The volume that the model sees of a scan; options as for `report`."""
-        return self.prepared(scan, axes=axes, without_side=without_side, series=series).volume
+        return self.prepared(
+            scan, axes=axes, without_side=without_side, series=series, brain_extraction=brain_extraction
+        ).volume
 
     def visual_tokens(
         self,
@@ -167,9 +187,12 @@ class Reader:
         axes: str | None = None,
         without_side: bool = False,
         series: str | int | None = None,
+        brain_extraction: str = "auto",
     ) -> np.ndarray:
         """What the language model is given: (K, d) float32."""
-        volume = self.volume(scan, axes=axes, without_side=without_side, series=series)
+        volume = self.volume(
+            scan, axes=axes, without_side=without_side, series=series, brain_extraction=brain_extraction
+        )
         tokens: np.ndarray = self._engine.visual_tokens([volume.data])[0]
         return tokens
 

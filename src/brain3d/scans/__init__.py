@@ -1,5 +1,6 @@
 """Reading scans, owning their orientation, and making the volume that the model sees."""
 
+from brain3d.scans.brain import METHODS, check_method
 from brain3d.scans.inspection import Inspection, inspect_scan
 from brain3d.scans.midplane import MidPlane, mid_plane, upright_rotation
 from brain3d.scans.nifti import write_scan
@@ -21,6 +22,7 @@ from brain3d.scans.types import Flag, InputError, Scan, SeriesChoice, SeriesSumm
 from brain3d.scans.undoing import map_to_scan, to_scan, to_volume
 
 __all__ = [
+    "METHODS",
     "PUBLISHED_SHAPE",
     "Flag",
     "InputError",
@@ -37,6 +39,7 @@ __all__ = [
     "axis_codes",
     "brain_centre",
     "check_axes",
+    "check_method",
     "find_scan",
     "foreground_mask",
     "inspect_scan",

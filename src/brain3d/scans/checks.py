@@ -53,21 +53,13 @@ def _correlation(coarse: np.ndarray, spans: Sequence[tuple[int, int]]) -> float:
     return min(found)
 
 
-def flags_of(
-    coarse: np.ndarray,
-    mask: np.ndarray,
-    spacing_mm: float,
-    background: Background,
-    voxel_mm: float,
-) -> tuple[Flag, ...]:
-    """The flags of a scan, from its coarse canonical (D, H, W) image and mask at an isotropic `spacing_mm`.
+def flags_of(mask: np.ndarray, spacing_mm: float, voxel_mm: float) -> tuple[Flag, ...]:
+    """The flags of a scan, from the coarse canonical (D, H, W) mask of its head or brain at an isotropic `spacing_mm`.
 
-    `voxel_mm` is the longest edge of the scan's own voxels. Codes: skull_present, small_field_of_view,
-    low_resolution, not_head_sized.
+    `voxel_mm` is the longest edge of the scan's own voxels. Codes: small_field_of_view, low_resolution,
+    not_head_sized.
     """
     flags = []
-    if has_skull(coarse, mask, spacing_mm, background):
-        flags.append(Flag("skull_present", "The skull seems to be in the image; the model expects it removed."))
     uncovered = _uncovered(mask, spacing_mm)
     if uncovered:
         flags.append(Flag("small_field_of_view", f"The scan does not cover the whole brain ({uncovered})."))

@@ -7,10 +7,10 @@ counted.
 
 from __future__ import annotations
 
+import zlib
 from typing import IO
 
 from isal import isal_zlib
-from isal.igzip_lib import IsalError
 
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_DEFLATE_RATIO = 1040
@@ -35,8 +35,8 @@ def opened(raw: IO[bytes]) -> IO[bytes] | GzipStream:
 class GzipStream:
     """What is compressed in a file, from its start; zeros behind a member are padding.
 
-    Reading raises EOFError where the stream ends early, and IsalError where it is damaged, its checksum is wrong, or
-    it has more members than any scan.
+    Reading raises EOFError where the stream ends early, isal's IsalError where it is damaged or its checksum is
+    wrong, and zlib.error where it has more members than any scan.
     """
 
     def __init__(self, packed: IO[bytes]) -> None:
@@ -73,6 +73,6 @@ class GzipStream:
             self._waiting = block.lstrip(b"\0")
         self._members += 1
         if self._members > MAX_MEMBERS:
-            raise IsalError("too many members")
+            raise zlib.error("too many members")
         self._member = isal_zlib.decompressobj(_GZIP_WBITS)
         return True

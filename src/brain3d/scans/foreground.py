@@ -11,6 +11,7 @@ from scipy import ndimage
 TOP_TO_CENTRE_MM = 70.0
 SLAB_MM = 100.0
 TOP_AREA_MM2 = 400.0
+PIECE_SHARE = 0.02
 
 
 class Background(NamedTuple):
@@ -40,7 +41,24 @@ def foreground_mask(data: np.ndarray, background: Background | None = None) -> n
     tissue does, so zero, negative, constant and noisy backgrounds all work; then the largest connected piece,
     its holes filled in three dimensions and in each axial slice. All False where nothing differs.
     """
-    level, noise, constant = background_of(data) if background is None else background
+    return _filled(largest_piece(_standing_out(data, background_of(data) if background is None else background)))
+
+
+def head_mask(data: np.ndarray, background: Background) -> np.ndarray:
+    """As `foreground_mask`, with the scalp also where a dark skull parts it from the brain altogether.
+
+    What is filled are all pieces of at least `PIECE_SHARE` of the largest, before the largest of the results is taken.
+    """
+    labels, count = ndimage.label(_standing_out(data, background))
+    if count == 0:
+        return np.zeros(data.shape, dtype=bool)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return largest_piece(_filled((sizes >= PIECE_SHARE * sizes.max())[labels] & (labels > 0)))
+
+
+def _standing_out(data: np.ndarray, background: Background) -> np.ndarray:
+    level, noise, constant = background
     signed = np.asarray(data, dtype=np.float32) - np.float32(level)
     contrast = np.abs(signed)
     candidates = contrast[contrast > 3 * noise]
@@ -51,11 +69,11 @@ def foreground_mask(data: np.ndarray, background: Background | None = None) -> n
     # Tissue on both sides of the background's one value, as after standardising: any difference counts.
     both_sides = constant and np.count_nonzero(signed < -3 * noise) > 0.1 * candidates.size
     share = 0.01 if both_sides and np.count_nonzero(signed > 3 * noise) > 0.1 * candidates.size else 0.15
-    threshold = max(3 * noise, share * float(np.median(tissue)))
-    return _filled(_largest_piece(contrast > threshold))
+    return np.asarray(contrast > max(3 * noise, share * float(np.median(tissue))))
 
 
-def _largest_piece(mask: np.ndarray) -> np.ndarray:
+def largest_piece(mask: np.ndarray) -> np.ndarray:
+    """The largest connected piece of a mask, all False where there is none."""
     labels, count = ndimage.label(mask)
     if count <= 1:
         return np.asarray(mask)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from brain3d.scans.brain import AUTO
 from brain3d.scans.contrast import Contrast
 from brain3d.scans.foreground import extent
 from brain3d.scans.forms import turned_by
@@ -67,7 +68,7 @@ class Intensity:
 
     `background_noise` is a standard deviation; `background_constant` whether most of the surroundings has one
     value; `saturated_share` the share of the brain that has the image's highest value. "Brain" is what stands out
-    from the background, with the skull where that was left in.
+    from the background, with the skull where that was neither removed before nor by brain extraction.
     """
 
     lowest: float
@@ -156,12 +157,12 @@ class Inspection:
         return {"schema_version": SCHEMA_VERSION, **own, **parts, "preprocessing": steps}
 
 
-def inspect_scan(scan: Scan, stored: Stored, spec: VolumeSpec) -> Inspection:
+def inspect_scan(scan: Scan, stored: Stored, spec: VolumeSpec, *, brain_extraction: str = AUTO) -> Inspection:
     """The facts about a scan and about how it is stored, and what `prepare` makes of it on the grid `spec`.
 
-    Raises InputError where `prepare` does: where the image holds nothing that could be a head.
+    Raises InputError where `prepare` does, and for the same `brain_extraction`.
     """
-    head = find_head(scan)
+    head = find_head(scan, brain_extraction)
     volume = volume_of(scan, head, spec)
     orientation = _orientation(scan, stored, head)
     intensity = _intensity(scan, head)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from brain3d.scans.checks import flags_of, unlike_a_head
+from brain3d.scans.brain import AUTO, Extraction, extract_brain
+from brain3d.scans.checks import flags_of, has_skull, unlike_a_head
 from brain3d.scans.contrast import Contrast, contrast_of, flags_of_contrast
 from brain3d.scans.foreground import (
     Background,
@@ -53,9 +54,9 @@ def normalise(data: np.ndarray, mask: np.ndarray) -> np.ndarray:
 class Head(NamedTuple):
     """A scan in canonical order (D, H, W) and what was found in it.
 
-    `geometry` is `rounded_geometry`'s; `coarse` and `mask` the field of view and its foreground at `COARSE_MM`;
-    `plane` is its mid-sagittal plane; `offset_mm` goes from the field's middle to the brain's centre, towards superior,
-    anterior and right of the head held straight.
+    `geometry` is `rounded_geometry`'s; `coarse` and `mask` the field of view and its foreground at `COARSE_MM`, which
+    is the brain alone where that was extracted; `plane` is its mid-sagittal plane; `offset_mm` goes from the field's
+    middle to the brain's centre, towards superior, anterior and right of the head held straight.
     """
 
     data: np.ndarray
@@ -66,6 +67,7 @@ class Head(NamedTuple):
     mask: np.ndarray
     plane: MidPlane
     offset_mm: np.ndarray
+    extraction: Extraction
 
     @property
     def turn(self) -> np.ndarray:
@@ -83,31 +85,38 @@ class Head(NamedTuple):
         return (np.array(self.data.shape) - 1) / 2 + np.linalg.inv(self.geometry) @ self.centre_mm
 
 
-def prepare(scan: Scan, spec: VolumeSpec | None = None) -> Volume:
+def prepare(scan: Scan, spec: VolumeSpec | None = None, *, brain_extraction: str = AUTO) -> Volume:
     """The volume of a scan: (1, D, H, W) in [-1, 1] along superior, anterior, right, centred on the brain.
 
-    Nothing depends on the stored order of the axes or on the affine's translation. Raises InputError, with the
-    file's name where the scan came from one, where the image holds nothing that could be a head.
+    `brain_extraction` is one of `brain.METHODS`; "auto" removes the skull where one is recognised. Nothing depends on
+    the stored order of the axes or on the affine's translation. Raises InputError, with the file's name where the scan
+    came from one, where the image holds nothing that could be a head, and where brain extraction cannot be done.
     """
-    return volume_of(scan, find_head(scan), VolumeSpec() if spec is None else spec)
+    return volume_of(scan, find_head(scan, brain_extraction), VolumeSpec() if spec is None else spec)
 
 
-def find_head(scan: Scan) -> Head:
+def find_head(scan: Scan, brain_extraction: str = AUTO) -> Head:
     """Where the head and the brain's centre are; raises as `prepare` does."""
     data, affine = to_canonical(scan.data, scan.affine)
     geometry = rounded_geometry(affine)
     background = background_of(data)
     coarse, mask = _coarse(data, geometry, background)
+    named = f"{scan.given}: " if scan.given else ""
     problem = unlike_a_head(coarse, mask, COARSE_MM)
     if problem:
-        named = f"{scan.given}: " if scan.given else ""
         raise InputError(f"{named}{problem}; give a scan of a head")
     kind = wrong_kind(data, coarse, mask, COARSE_MM, background)
     if kind:
-        raise InputError(f"{scan.given}: {kind}" if scan.given else kind)
+        raise InputError(f"{named}{kind}")
+    skull = has_skull(coarse, mask, COARSE_MM, background)
+    try:
+        found = extract_brain(brain_extraction, data, geometry, background, coarse, mask, COARSE_MM, skull)
+    except InputError as error:
+        raise InputError(f"{named}{error}") from error
+    mask = mask if found.mask is None else found.mask
     plane = mid_plane(coarse, mask, COARSE_MM)
     offset_mm = _offset_of_centre(mask, plane, _turn(plane))
-    return Head(data, affine, geometry, background, coarse, mask, plane, offset_mm)
+    return Head(data, affine, geometry, background, coarse, mask, plane, offset_mm, found)
 
 
 def volume_of(scan: Scan, head: Head, spec: VolumeSpec) -> Volume:
@@ -116,14 +125,14 @@ def volume_of(scan: Scan, head: Head, spec: VolumeSpec) -> Volume:
     values = resample(head.data, geometry, head.centre, spec.shape, spec.spacing_mm, background.level)
     inside = _mask_on_grid(head.mask, head.turn, head.offset_mm, spec)
     voxel_mm = float(_spacing(head.geometry).max())
-    flags = flags_of(head.coarse, head.mask, COARSE_MM, background, voxel_mm)
     return Volume(
         data=normalise(values, inside)[None],
         affine=_grid_affine(head.affine, head.centre, head.turn, spec),
         steps=_steps(head, spec),
         flags=scan.flags
-        + flags
-        + flags_of_contrast(head_contrast(head, flags))
+        + head.extraction.flags
+        + flags_of(head.mask, COARSE_MM, voxel_mm)
+        + flags_of_contrast(head_contrast(head, head.extraction.flags))
         + (() if head.plane.likeness >= LEAST_LIKENESS else (MIDLINE_UNCERTAIN,)),
         side_known=scan.side_known,
     )
@@ -191,6 +200,7 @@ def _steps(head: Head, spec: VolumeSpec) -> tuple[dict[str, Any], ...]:
     return (
         {"name": "to_canonical", "order": "SAR", "spacing_mm": spacing},
         {"name": "foreground_mask", "at_mm": COARSE_MM, "background": round(head.background.level, 6)},
+        head.extraction.step,
         {"name": "mid_plane", **asdict(head.plane), "straightened": straightened},
         {"name": "brain_centre", "from_field_centre_mm": [float(mm) for mm in head.offset_mm]},
         {"name": "resample", "shape": list(spec.shape), "spacing_mm": spec.spacing_mm, "kernel": "triangle"},
