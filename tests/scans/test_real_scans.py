@@ -1,5 +1,4 @@
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,9 +25,7 @@ def test_midline_of_brats_subjects(subject, share):
     for path in sorted(folder.glob("*_[ft]*.nii.gz")):
         scan = read_scan(path)
         assert scan.axes == "LPS"
-        start = time.perf_counter()
         volume = prepare(scan)
-        assert time.perf_counter() - start < 4
         middle = (volume.affine @ [*[(n - 1) / 2 for n in volume.data.shape[1:]], 1])[0]
         assert (right < middle).mean() == pytest.approx(share, abs=0.02)
         codes = {flag.code for flag in volume.flags}
