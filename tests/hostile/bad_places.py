@@ -218,9 +218,9 @@ MEMBERS = (
     Member("numpy_archive", _arrays, "no DICOM images among its files"),
     Member("freesurfer", _mgh, NO_NIFTI),
     Member("nifti_pair_header", _pair(".hdr"), "one half of a .hdr/.img pair"),
-    Member("nifti_pair_image", _pair(".img"), NO_NIFTI),
-    Member("analyze_header", _analyze(".hdr"), NO_NIFTI),
-    Member("analyze_image", _analyze(".img"), NO_NIFTI),
+    Member("nifti_pair_image", _pair(".img"), "one half of a .hdr/.img pair"),
+    Member("analyze_header", _analyze(".hdr"), "does not say which side is left"),
+    Member("analyze_image", _analyze(".img"), "does not say which side is left"),
 )
 
 HARMLESS = (

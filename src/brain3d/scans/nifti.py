@@ -67,16 +67,13 @@ def stored_nifti(source: Source, stated: str | None, without_side: bool) -> Stor
 
 
 def _check_header(source: Source, raw: IO[bytes], stated: str | None, without_side: bool) -> _Checked:
-    digest = _digest(source, raw)
-    if is_analyze(source.path):
-        header, block = analyze_header(source)
-        digest.update(block)
-    else:
-        header = _read_header(source, raw)
+    header, beside = analyze_header(source) if is_analyze(source.path) else (_read_header(source, raw), b"")
     shape = _check_shape(source, header)
     affine, side_known = chosen_affine(source, header, stated, without_side)
     spacing = check_spacing(source, affine, shape, counted(header))
     _scaling(source, header)
+    digest = _digest(source, raw)
+    digest.update(beside)
     return _Checked(digest.hexdigest(), header, shape, affine, side_known, spacing, is_compressed(raw))
 
 
