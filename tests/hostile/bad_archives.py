@@ -228,6 +228,11 @@ MEMBERS = (
         _archive(lambda s: s.replace(b"caf\xc3\xa9", b"caf\xff\xff"), lambda: {"café": b"x"}),
         "damaged zip archive",
     ),
+    Member(
+        "zip_member_without_a_name",
+        _archive(lambda s: s.replace(b"name", b"\0ame"), lambda: {"name": b"x"}),
+        "without files",
+    ),
     Member("zip_links_alone", _links, "without files"),
     Member("zip_folders_alone", partial(zipped, {"a/": b"", "a/b/": b""}), "without files"),
     Member("zip_in_zip_in_zip", _nested, NO_DICOM),

@@ -196,7 +196,7 @@ def _members(source: Source, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 
 
 def _is_plain(info: zipfile.ZipInfo) -> bool:
-    """Whether a member is a file: no folder, no link, not hidden."""
+    """Whether a member is a file: no folder, no link, not hidden. One without a name is none."""
     link = stat.S_ISLNK(info.external_attr >> 16)
     hidden = any(part.startswith(".") and part.strip(".") for part in info.filename.split("/"))
-    return not (info.is_dir() or link or hidden)
+    return info.filename != "" and not (info.filename.endswith("/") or link or hidden)
