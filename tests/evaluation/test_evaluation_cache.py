@@ -70,7 +70,8 @@ def build_cohort(folder: Path, *, with_masks: bool = False) -> Path:
     studies = []
     for index, side in enumerate(SIDES):
         grid = np.stack(np.meshgrid(*[np.arange(n) - (n - 1) / 2 for n in SHAPE], indexing="ij"), -1) * 4.0
-        data = np.where(((grid / [65.0, 85.0, 70.0]) ** 2).sum(-1) < 1, 100.0 + index, 0.0)
+        outward = ((grid / [65.0, 85.0, 70.0]) ** 2).sum(-1)
+        data = np.where(outward < 1, 100.0 + index + 20 * outward, 0.0)
         x = -35.0 if side == "left" else 35.0
         mask = ((grid - [x, 20.0, 10.0]) ** 2).sum(-1) < 15.0**2
         data[mask] = 300

@@ -61,12 +61,12 @@ def lesion() -> np.ndarray:
 def write_cohort(folder: Path, *, report: str | None = None, labels: np.ndarray | None = None) -> Path:
     """Two studies, a and b, each with a mask of `labels`: without any, of a lesion far left and far forward."""
     index = np.indices(SHAPE).T - (np.array(SHAPE) - 1) / 2
-    inside = ((index / np.array([16.0, 21.0, 17.0])) ** 2).sum(axis=-1).T < 1
+    outward = ((index / np.array([16.0, 21.0, 17.0])) ** 2).sum(axis=-1).T
     rng = np.random.default_rng(0)
     studies = []
     for name in ("a", "b"):
         files = Study(name, folder / f"{name}-image.nii.gz", mask=folder / f"{name}-mask.nii.gz")
-        write_scan(files.image, np.where(inside, rng.uniform(90, 110, SHAPE), 0), AFFINE)
+        write_scan(files.image, np.where(outward < 1, 90 + 30 * outward + rng.uniform(0, 5, SHAPE), 0), AFFINE)
         write_scan(files.mask or "", lesion() if labels is None else labels, AFFINE)
         if report is not None:
             (folder / f"{name}.txt").write_text(report)

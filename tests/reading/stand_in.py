@@ -50,8 +50,10 @@ class StandIn:
         texts = [self.rule(left) for left in features]
         return [Written(text, not text.endswith("..")) for text in texts]
 
-    def score(self, features: bool, text: str) -> float:
-        return self.weight(features, text)
+    def score(self, features: bool, text: str, beside: str | None = None) -> float:
+        words, others = text.split(), [] if beside is None else beside.split()
+        shared = next((k for k, (a, b) in enumerate(zip(words, others, strict=False)) if a != b), None)
+        return self.weight(features, text if shared is None else " ".join(words[: shared + 1]))
 
     def visual_tokens(self, volumes: Sequence[np.ndarray]) -> np.ndarray:
         return np.zeros((len(volumes), 1, 1), np.float32)

@@ -44,20 +44,37 @@ def test_a_reader_that_always_says_left_says_nothing() -> None:
     assert report.generation["mirror_check"]["result"] == "side_differs"
 
 
-@pytest.mark.parametrize("spot_x", [-35.0, 35.0])
-@pytest.mark.parametrize("liked", ["lesion in", HEALTHY])
-def test_a_lesion_in_only_one_of_the_two_is_reported_and_flagged_whatever_is_likelier(
-    spot_x: float, liked: str
-) -> None:
-    def rule(left: bool) -> str:
-        return lesion("left") if left else HEALTHY
+def seen_once(left: bool) -> str:
+    return lesion("left") if left else HEALTHY
 
-    report = read(rule, spot_x, lambda left, text: float(liked in text))
+
+@pytest.mark.parametrize("spot_x", [-35.0, 35.0])
+def test_a_lesion_in_only_one_of_the_two_is_flagged_and_has_no_side(spot_x: float) -> None:
+    report = read(seen_once, spot_x, lambda left, text: float(lesion("left").startswith(text)))
     assert [flag.code for flag in report.flags] == ["findings_unstable"]
     assert [(x.side, x.regions) for x in report.findings.lesions] == [("unknown", ("frontal",))]
     assert report.text.startswith(SIDE_WITHHELD)
     assert "left" not in report.text
     assert report.generation["mirror_check"]["result"] == "findings_differ"
+
+
+@pytest.mark.parametrize("spot_x", [-35.0, 35.0])
+def test_a_lesion_that_is_unlikelier_in_the_two_together_is_not_reported_but_flagged(spot_x: float) -> None:
+    report = read(seen_once, spot_x, lambda left, text: float(HEALTHY.startswith(text)))
+    assert [flag.code for flag in report.flags] == ["findings_unstable"]
+    assert report.text == HEALTHY
+    assert report.findings.normal
+
+
+def test_where_one_states_no_lesion_openings_are_weighed_and_not_whole_texts() -> None:
+    scored = []
+
+    def weight(left: bool, text: str) -> float:
+        scored.append(text)
+        return 0.0
+
+    read(seen_once, weight=weight)
+    assert set(scored) == {lesion("left").split()[0], HEALTHY.split()[0]}
 
 
 def with_edema(side: str, degree: str) -> str:
@@ -121,21 +138,21 @@ weights = st.fixed_dictionaries({text: st.sampled_from([-3.5, -2.25, -0.1]) for 
 def test_exchanging_the_images_exchanges_the_chosen_texts(
     text: str, mirrored: str, scan: dict[str, float], mirror: dict[str, float]
 ) -> None:
-    def score(for_scan: str, for_mirror: str) -> float:
-        return scan[for_scan] + mirror[for_mirror]
+    def score(pair: tuple[str, str], beside: object) -> float:
+        return scan[pair[0]] + mirror[pair[1]]
 
-    def exchanged(for_scan: str, for_mirror: str) -> float:
-        return mirror[for_scan] + scan[for_mirror]
+    def exchanged(pair: tuple[str, str], beside: object) -> float:
+        return mirror[pair[0]] + scan[pair[1]]
 
     own, other = (text, mirror_text(text)), (mirror_text(mirrored), mirrored)
     first = own if choose(text, mirrored, score) != "mirror" else other
     second = other if choose(mirrored, text, exchanged) != "mirror" else own
-    undecidable = own == other[::-1] and score(*own) == score(*other)
+    undecidable = own == other[::-1] and score(own, None) == score(other, None)
     assert first == second or undecidable
 
 
 def test_the_same_text_for_both_images_without_a_likelier_one_is_the_scans_own() -> None:
-    assert choose(lesion("left"), lesion("left"), lambda for_scan, for_mirror: 0.0) == "scan"
+    assert choose(lesion("left"), lesion("left"), lambda pair, beside: 0.0) == "scan"
 
 
 def test_the_check_can_be_turned_off() -> None:

@@ -103,6 +103,16 @@ def test_the_score_of_a_text_is_its_loss(engine: ModelEngine, tiny: Reader, scan
         assert engine.score(features, text) == pytest.approx(-float(loss) * tokens, rel=1e-4)
 
 
+def test_an_opening_ends_with_the_first_token_that_is_not_shared(
+    engine: ModelEngine, tiny: Reader, scan_file: Path
+) -> None:
+    (features,) = engine.encode([tiny.volume(scan_file).data])
+    text = "lesion in the left frontal lobe . edema"
+    at_once, late = engine.score(features, text, "no lesion"), engine.score(features, text, "lesion in the right lobe")
+    assert engine.score(features, text) < late < at_once < 0
+    assert engine.score(features, text, text) == engine.score(features, text)
+
+
 def test_features_do_not_depend_on_the_batch(engine: ModelEngine, tiny: Reader, scan_file: Path) -> None:
     volumes = [noisy(tiny.volume(scan_file), seed).data for seed in range(5)]
     together, alone = engine.encode(volumes), [engine.encode([volume])[0] for volume in volumes]

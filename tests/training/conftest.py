@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
-ALIGNMENT = ("grounding", "anchoring", "warm-up", "specialisation")
+ALIGNMENT = ("grounding", "warm-up", "anchoring", "specialisation")
 
 
 def tiny_overrides(output: Path) -> list[str]:

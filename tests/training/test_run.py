@@ -28,7 +28,7 @@ def weights_of(run: Path, stage: str) -> dict[str, torch.Tensor]:
 
 def test_every_stage_ran_and_logged_its_validation(tiny_run: Path) -> None:
     stages = {row["stage"] for row in rows(tiny_run) if "validation" in row}
-    assert stages == {"slices", "volumes", "language", *ALIGNMENT}
+    assert stages == {"slices", "volumes", "refinement", "language", *ALIGNMENT}
 
 
 def test_the_language_model_learns(tiny_run: Path) -> None:
@@ -37,7 +37,7 @@ def test_the_language_model_learns(tiny_run: Path) -> None:
 
 
 def test_each_stage_trains_what_its_recipe_names_and_nothing_else(tiny_run: Path) -> None:
-    before, after = weights_of(tiny_run, "anchoring"), weights_of(tiny_run, "warm-up")
+    before, after = weights_of(tiny_run, "grounding"), weights_of(tiny_run, "warm-up")
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed
     assert all(".projector." in name for name in changed), changed

@@ -76,8 +76,11 @@ class Engine(Protocol):
     def write(self, features: Sequence[Features], decoding: Decoding) -> list[Written]:
         """The text for each volume."""
 
-    def score(self, features: Features, text: str) -> float:
-        """The log-probability that the model gives to `text`, with its end, as the report of one volume."""
+    def score(self, features: Features, text: str, beside: str | None = None) -> float:
+        """The log-probability that the model gives to `text`, with its end, as the report of one volume.
+
+        `beside` another text, of its opening alone: through the first token that the other does not share.
+        """
 
     def visual_tokens(self, volumes: Sequence[np.ndarray]) -> np.ndarray:
         """(B, K, d) float32: what the language model is given."""
@@ -195,7 +198,7 @@ class ModelEngine:
         # One at a time, each from the seed, so that company in a batch does not change what is drawn.
         return [self._generate(row[None], decoding)[0] for row in features]
 
-    def score(self, features: Features, text: str) -> float:
+    def score(self, features: Features, text: str, beside: str | None = None) -> float:
         """Teacher-forced, alone in its batch and unpadded; the float32 log-probabilities are summed in float64."""
         import torch
 
@@ -210,7 +213,15 @@ class ModelEngine:
                 logits_to_keep=len(wanted) + 1,
             ).logits[0, :-1]
             each = logits.float().log_softmax(dim=-1).gather(1, wanted[:, None])
-            return float(each.double().sum())
+            return float(each[: self._opening(text, beside)].double().sum())
+
+    def _opening(self, text: str, beside: str | None) -> int | None:
+        """How many tokens `text` has through the first that is another in `beside`; None for all."""
+        if beside is None:
+            return None
+        own, other = (self.processor(reports=[words])["input_ids"][0].tolist() for words in (text, beside))
+        shared = next((k for k, (a, b) in enumerate(zip(own, other, strict=False)) if a != b), len(own))
+        return shared + 1 - len(self.processor.prefix_ids())
 
     def visual_tokens(self, volumes: Sequence[np.ndarray]) -> np.ndarray:
         return np.stack([row.float().cpu().numpy() for row in self.encode(volumes)])

@@ -55,26 +55,29 @@ def _regions(findings: Findings) -> frozenset[str]:
     return frozenset(region for lesion in findings.lesions for region in lesion.regions)
 
 
-def choose(text: str, mirrored_text: str, score: Callable[[str, str], float]) -> Chosen:
+Pair = tuple[str, str]  # a text for the scan, and one for its mirror image
+Score = Callable[[Pair, Pair | None], float]
+
+
+def choose(text: str, mirrored_text: str, score: Score) -> Chosen:
     """Which of two separate readings to report: that of the scan, or that of the mirror image, mirrored back.
 
-    Each stands for a pair of texts, one for either image, and `score(for_scan, for_mirror)` weighs the pair. Where
+    Each stands for a pair of texts, one for either image, and `score(pair, None)` weighs the pair. Where
     `score` is symmetric, so is the choice: with the images exchanged, the same pair wins. Of equal scores the first
     in an order wins that does not ask which text is whose; only two pairs that are each other's exchange have
     no such order (the same text was read in both images, and the scores cannot tell it from its mirrored
     words): then the scan's own.
 
-    Where only one of the two states a lesion, that one is reported and nothing is scored: a long text is less
-    likely than a short one whatever it says, so that "no lesion" would always win, and a draft had better show
-    somebody a doubtful lesion, flagged, than hide it.
+    Where only one of the two states a lesion, `score(pair, other pair)` weighs their openings, through the first word
+    at which they part: a long text is less likely than a short one whatever it says, so that of whole texts "no
+    lesion" would always win.
     """
     own, other = (text, mirror_text(text)), (mirror_text(mirrored_text), mirrored_text)
     if own == other:
         return "both"
     seen, seen_mirrored = (bool(parse_findings(words).lesions) for words in (text, mirrored_text))
-    if seen != seen_mirrored:
-        return "scan" if seen else "mirror"
-    first, second = score(*own), score(*other)
+    apart = seen != seen_mirrored
+    first, second = score(own, other if apart else None), score(other, own if apart else None)
     if first == second:
         return "scan" if sorted(own) <= sorted(other) else "mirror"
     return "scan" if first > second else "mirror"

@@ -14,7 +14,7 @@ import numpy as np
 
 from brain3d.reading.engine import Decoding, Engine, Features, Written
 from brain3d.reading.evidence import suspected_point
-from brain3d.reading.mirror_check import Checked, check, choose, without_side
+from brain3d.reading.mirror_check import Checked, Pair, check, choose, without_side
 from brain3d.reports import Report, mirror_text, parse_findings
 from brain3d.scans import Flag, InputError, Scan, Volume, VolumeSpec, mirror, prepare, read_scan
 from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES
@@ -219,8 +219,10 @@ class Reader:
     def _joint(self, own: _Reading, mirrored: _Reading) -> tuple[dict[str, Any], Written, Checked]:
         """The two readings weighed together: what the report says of the check, the text chosen, what is left of it."""
 
-        def score(for_scan: str, for_mirror: str) -> float:
-            return self._engine.score(own.features, for_scan) + self._engine.score(mirrored.features, for_mirror)
+        def score(pair: Pair, beside: Pair | None) -> float:
+            others = beside or (None, None)
+            images = (own.features, mirrored.features)
+            return sum(map(self._engine.score, images, pair, others))
 
         text, other = own.written.text, mirrored.written
         chosen = choose(text, other.text, score)
