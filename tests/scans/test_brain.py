@@ -97,6 +97,20 @@ def test_auto_leaves_a_stripped_scan_as_it_is_and_builtin_nearly_so():
     assert dice(brain_mask(coarse, background_of(coarse), 3.0), foreground_mask(coarse)) > 0.93
 
 
+def test_traces_of_noise_in_the_air_are_no_skull(with_skull):
+    affine = affine_of((3, 3, 3), (70, 80, 70))
+    brain = head(affine, (70, 80, 70), noise=0.1)
+    for data in (brain, np.abs(brain)):
+        assert step_of(prepare(scan_of(data, affine)))["method"] == "none"
+    assert step_of(prepare(scan_of(head(affine, (70, 80, 70), noise=4), affine)))["method"] == "builtin"
+
+
+def test_what_is_removed_although_no_skull_was_seen_is_flagged():
+    affine = affine_of((3, 3, 3), (70, 80, 70))
+    volume = prepare(scan_of(head(affine, (70, 80, 70)), affine), brain_extraction="builtin")
+    assert "brain_extraction_uncertain" in codes(volume)
+
+
 def test_all_orders_give_the_same_bits_and_a_mirrored_head_the_mirrored_mask(with_skull):
     scan, _ = with_skull
     expected, mask = prepare(scan, SPEC), find_head(scan).mask

@@ -174,3 +174,17 @@ def test_only_plain_data_is_written(tmp_path: Path) -> None:
     for line in (folder / INDEX).read_text().splitlines():
         assert set(json.loads(line)) == {"key", "checksum", "affine", "steps", "flags", "side_known"}
     assert set(json.loads((folder / "settings.json").read_text())) == {"format", "preprocessing", "shape", "spacing_mm"}
+
+
+def test_templates_and_code_are_part_of_the_version(tmp_path: Path) -> None:
+    def version() -> str:
+        brain3d.scans.cache.preprocessing_version.cache_clear()
+        return brain3d.scans.cache.preprocessing_version(tmp_path)
+
+    found = [version()]
+    for name in ("step.py", "template.npz"):
+        for content in (b"one", b"two"):
+            (tmp_path / name).write_bytes(content)
+            found.append(version())
+    assert len(set(found)) == len(found)
+    brain3d.scans.cache.preprocessing_version.cache_clear()

@@ -138,3 +138,16 @@ def test_the_template_that_is_shipped_is_the_one_that_is_made() -> None:
     priors = _priors()
     assert np.array_equal(priors.places_mm[:, priors.opposite], priors.places_mm * [[1], [1], [-1]])
     assert np.abs(priors.shares[priors.opposite] - priors.shares).max() < 0.01
+
+
+def test_a_small_segmentation_is_told_by_its_name() -> None:
+    labels = np.where(radius() < 0.4, 2.0, 0.0)
+    labels[radius() < 0.2] = 4.0
+    with pytest.raises(InputError, match="segmentation"):
+        prepare(scan_of(labels.astype(np.float32), AFFINE))
+
+
+def test_a_head_that_is_mostly_fluid_is_no_empty_one() -> None:
+    data = np.where(radius() < 1, 100 + 20 * radius(), 0.0)
+    data[radius() < 0.75] = 4.0
+    assert prepare(scan_of(data.astype(np.float32), AFFINE)).data.max() > -1

@@ -107,3 +107,16 @@ def test_every_documented_command_names_a_recipe_that_loads() -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.yaml: cannot be read"):
         load_recipe(tmp_path / "none.yaml", [])
+
+
+@pytest.mark.parametrize(
+    "change", ["stages.grounding.anchor=1.0", "stages.volumes.phrasing=3", "stages.anchoring.focus=1.0"]
+)
+def test_an_option_of_another_task_is_refused(recipe_path: Path, change: str) -> None:
+    with pytest.raises(InputError, match="leave it out"):
+        load_recipe(recipe_path, [change])
+
+
+def test_a_negative_anchor_is_refused(recipe_path: Path) -> None:
+    with pytest.raises(InputError, match="anchor"):
+        load_recipe(recipe_path, ["stages.warm-up.anchor=-1.0"])

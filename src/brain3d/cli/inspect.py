@@ -64,8 +64,9 @@ def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> None:
     """Inspect the scan, draw the picture, print the facts."""
     from brain3d.reading.models import EMBEDDED, find_model, volume_spec
-    from brain3d.scans import find_scan, inspect_scan, read_with_stored
+    from brain3d.scans import check_method, find_scan, inspect_scan, read_with_stored
 
+    check_method(args.brain_extraction)
     preview = None if args.preview is None else OutputFile(args.preview, "--preview", ".png")
     refuse_overwriting([preview] if preview else [], find_scan(args.scan, series=args.series))
     with only_results_on_stdout():

@@ -20,6 +20,7 @@ from brain3d.evaluation.score import Answer
 from brain3d.reading.mirror_check import FINDINGS_UNSTABLE, SIDE_UNSTABLE
 from brain3d.reports import Report, parse_findings
 from brain3d.scans import InputError, Scan, VolumeSpec, mirrored_scan, read_scan
+from brain3d.scans.brain import AUTO
 from brain3d.scans.cache import CacheError, VolumeCache, scan_key
 
 FEATURES = 128
@@ -199,7 +200,8 @@ def _cache_keys(study: Study) -> tuple[str, str] | None:
             content = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:  # not told here: reading the scan meets it again, and says it in its own words
         return None
-    return scan_key(content, mirrored=False), scan_key(content, mirrored=True)
+    plain, mirrored = (scan_key(content, mirrored=turned, brain_extraction=AUTO) for turned in (False, True))
+    return plain, mirrored
 
 
 def _unloaded(study: Study, error: Exception) -> Prediction:

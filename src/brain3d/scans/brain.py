@@ -21,6 +21,9 @@ SKULL_REMOVED = "The skull was in the image; what is not brain was removed by th
 UNCERTAIN_USED = (
     "The brain that was found measures {:.0f} mL, which no whole brain does: brain extraction may be wrong."
 )
+UNCERTAIN_BARE = (
+    "No skull was recognised; the method {} that was asked for may have taken parts of the brain for something else."
+)
 UNCERTAIN_LEFT = "No brain was found inside the head; brain extraction left the scan as it was."
 
 
@@ -69,7 +72,8 @@ def extract_brain(
     millilitres = float(mask.sum()) * step**3 / 1000.0
     if millilitres < LEAST_ML or mask.sum() < LEAST_SHARE * head.sum():
         return Extraction(None, _step(asked, NONE), (*left, Flag("brain_extraction_uncertain", UNCERTAIN_LEFT)))
-    flags = [Flag("skull_removed", SKULL_REMOVED.format(method))] if skull else []
+    bare = Flag("brain_extraction_uncertain", UNCERTAIN_BARE.format(method))
+    flags = [Flag("skull_removed", SKULL_REMOVED.format(method)) if skull else bare]
     if not PLAUSIBLE_ML[0] <= millilitres <= PLAUSIBLE_ML[1]:
         flags.append(Flag("brain_extraction_uncertain", UNCERTAIN_USED.format(millilitres)))
     return Extraction(mask, _step(asked, method) | {"volume_ml": round(millilitres)}, tuple(flags))

@@ -42,11 +42,12 @@ class _Entry:
     rest: dict[str, Any]  # of the volume: all but its data
 
 
-@lru_cache(maxsize=1)
-def preprocessing_version() -> str:
-    """A hash of all code that volumes follow from: this package's, and the versions of the libraries that compute."""
+@lru_cache(maxsize=2)
+def preprocessing_version(folder: Path = Path(__file__).parent) -> str:
+    """A hash of all that volumes follow from: the code and the templates in a folder, this package's own, and the
+    versions of the libraries that compute."""
     digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
+    for file in sorted([*folder.glob("*.py"), *folder.glob("*.npz")]):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     for name in ("numpy", "scipy"):
         digest.update(f"{name} {version(name)} {sys.byteorder}".encode())
@@ -54,7 +55,8 @@ def preprocessing_version() -> str:
 
 
 def scan_key(content_sha256: str, **options: str | bool | None) -> str:
-    """What a volume is found by: the hash of the scan's file, and how it is read, such as `axes` or `mirrored`."""
+    """What a volume is found by: the hash of the scan's file, and all options of how it is read and
+    prepared, such as `axes`, `mirrored` or `brain_extraction`."""
     return hashlib.sha256(json.dumps([content_sha256, options], sort_keys=True).encode()).hexdigest()
 
 

@@ -28,11 +28,14 @@ def wrong_kind(data: np.ndarray, coarse: np.ndarray, mask: np.ndarray, step: flo
 
     `coarse` and `mask` are the image and its foreground on a grid of `step` mm.
     """
-    return _labels(data, background) or _too_large(mask, step) or _inside(data, coarse, mask, step, background)
+    return _too_large(mask, step) or _inside(data, coarse, mask, step, background)
 
 
-def _labels(data: np.ndarray, background: Background) -> str:
-    """A mask, segmentation or atlas: few values, and neighbours that mostly have the same one."""
+def kind_of_labels(data: np.ndarray, background: Background) -> str:
+    """Which kind of labels a canonical (D, H, W) image is, a mask, a segmentation or an atlas, in words; or "".
+
+    They have few values, and neighbours mostly have the same one.
+    """
     every = min(max(1, data.size // SAMPLE), data.shape[0])
     planes = data[data.shape[0] // 2 % every :: every]
     tissue = planes != np.float32(background.level)
@@ -84,7 +87,8 @@ def _inside(data: np.ndarray, coarse: np.ndarray, mask: np.ndarray, step: float,
         return "a CT, not an MR image; give the FLAIR scan"
     contrast = np.abs(inside - background.level)
     typical = float(np.percentile(np.abs(values[mask[half]] - background.level), 90))
-    if float(np.median(contrast)) <= max(EMPTY * typical, background.noise):
+    # Not the median: a head with very wide ventricles is mostly fluid, which can be as dark as air.
+    if float(np.percentile(contrast, 90)) <= max(EMPTY * typical, background.noise):
         return "an empty head, nothing within its outline; give the scan itself"
     inner = ndimage.binary_erosion(mask[half])
     low, high = np.percentile(values[inner], (5, 95))

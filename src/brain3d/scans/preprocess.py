@@ -17,7 +17,7 @@ from brain3d.scans.foreground import (
     brain_centre,
     foreground_mask,
 )
-from brain3d.scans.kinds import wrong_kind
+from brain3d.scans.kinds import kind_of_labels, wrong_kind
 from brain3d.scans.midplane import MidPlane, mid_plane
 from brain3d.scans.orientation import to_canonical
 from brain3d.scans.resample import resample, rounded_geometry
@@ -102,12 +102,12 @@ def find_head(scan: Scan, brain_extraction: str = AUTO) -> Head:
     background = background_of(data)
     coarse, mask = _coarse(data, geometry, background)
     named = f"{scan.given}: " if scan.given else ""
-    problem = unlike_a_head(coarse, mask, COARSE_MM)
+    problem = kind_of_labels(data, background)
+    if not problem and (unlike := unlike_a_head(coarse, mask, COARSE_MM)):
+        problem = f"{unlike}; give a scan of a head"
+    problem = problem or wrong_kind(data, coarse, mask, COARSE_MM, background)
     if problem:
-        raise InputError(f"{named}{problem}; give a scan of a head")
-    kind = wrong_kind(data, coarse, mask, COARSE_MM, background)
-    if kind:
-        raise InputError(f"{named}{kind}")
+        raise InputError(f"{named}{problem}")
     skull = has_skull(coarse, mask, COARSE_MM, background)
     try:
         found = extract_brain(brain_extraction, data, geometry, background, coarse, mask, COARSE_MM, skull)

@@ -74,12 +74,11 @@ class Stage:
     temperature: float = 0.07
     lora_rank: int = 16
     lora_alpha: int = 32
-    focus: float = 0.0  # volumes: how much more a small lesion weighs; see training/dense.py. Captioning: above zero,
-    # phantoms are drawn as there, small visible lesions oftener
+    # Volumes: how much more a small lesion weighs; see training/dense.py. Above zero, small visible lesions are also
+    # drawn oftener, there and in captioning.
+    focus: float = 0.0
     anchor: float = 0.0  # captioning: weight of the anchoring loss beside that of the text
-    phrasing: int | None = (
-        None  # captioning: all reports phrased from this seed, so that words differ by findings alone
-    )
+    phrasing: int | None = None  # captioning: the one seed that phrases all reports, so that words differ by findings
 
 
 @dataclass(frozen=True)
@@ -234,5 +233,12 @@ def _check_stage(stage: Stage, path: Path) -> None:
             f"{path}: stage {stage.name!r} needs lr, clip and temperature above zero, and no negative warmup, "
             "weight_decay, focus or anchor"
         )
+    for key, given, tasks in (
+        ("focus", stage.focus > 0, ("volumes", "captioning")),
+        ("anchor", stage.anchor > 0, ("captioning",)),
+        ("phrasing", stage.phrasing is not None, ("captioning",)),
+    ):
+        if given and stage.task not in tasks:
+            raise InputError(f"{path}: stage {stage.name!r}: {key} is for {' and '.join(tasks)}; leave it out")
     if stage.task == "grounding" and stage.batch < 2:
         raise InputError(f"{path}: stage {stage.name!r} has batch 1: a contrastive loss without negatives is zero")
