@@ -101,7 +101,7 @@ MEMBERS = (
     Member("all_alike", _of(_some(7)), "empty image"),
     Member("one_voxel_stands_out", _of(_one), "scan of a head"),
     Member("noise", _of(_noise), "scan of a head"),
-    Member("a_head_of_two_centimetres", _of(_small), "scan of a head"),
+    Member("a_head_of_two_centimetres", _of(_small), "one value throughout"),
 )
 
 HARMLESS = (
