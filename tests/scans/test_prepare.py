@@ -240,7 +240,8 @@ NO_HEADS = {
 @pytest.mark.parametrize("name", NO_HEADS)
 def test_what_holds_no_head_is_refused_by_its_name(name, spacing):
     scan = scan_of(NO_HEADS[name].astype(np.float32), np.diag([*spacing, 1.0]))
-    with pytest.raises(InputError, match=r"^some/file\.nii: .*give (a scan of a head|the FLAIR scan itself)$") as caught:
+    words = r"^some/file\.nii: .*give (a scan of a head|the FLAIR scan itself)$"
+    with pytest.raises(InputError, match=words) as caught:
         prepare(replace(scan, given="some/file.nii"))
     assert "\n" not in str(caught.value)
 
