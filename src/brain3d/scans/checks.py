@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from brain3d.scans.foreground import SLAB_MM, Background, extent, top_of
+from brain3d.scans.foreground import SLAB_MM, Background, extent, upper_rows
 from brain3d.scans.types import Flag
 
 LOW_RESOLUTION_MM = 6.5
@@ -80,7 +80,7 @@ def has_skull(coarse: np.ndarray, mask: np.ndarray, spacing_mm: float, backgroun
     contrast = np.abs(coarse[mask] - np.float32(background.level))
     if background.noise > NOISY_AIR * float(np.median(contrast)):
         return True
-    slab = _slab(mask, spacing_mm)
+    slab = upper_rows(mask, spacing_mm)
     depth = _depth_mm(mask, slab, spacing_mm)
     contrast = np.abs(coarse[slab] - np.float32(background.level))
     deep = contrast[(depth > DEEP_MM[0]) & (depth <= DEEP_MM[1])]
@@ -106,14 +106,9 @@ def _depth_mm(mask: np.ndarray, slab: slice, spacing_mm: float) -> np.ndarray:
     return depth[1:-1, 1:-1, 1:-1][slab.start - start : slab.stop - start] * spacing_mm
 
 
-def _slab(mask: np.ndarray, spacing_mm: float) -> slice:
-    top = int(top_of(mask, (spacing_mm,) * 3))
-    return slice(max(0, round(top - SLAB_MM / spacing_mm)), top + 1)
-
-
 def _uncovered(mask: np.ndarray, spacing_mm: float) -> str:
     """Where the field of view ends inside the head, or "". The coarse grid has one empty voxel all around."""
-    slab = mask[_slab(mask, spacing_mm)]
+    slab = mask[upper_rows(mask, spacing_mm)]
     rows = np.flatnonzero(mask.any(axis=(1, 2)))
     problems = []
     if (rows[-1] - rows[0] + 1) * spacing_mm < SLAB_MM:
@@ -128,7 +123,7 @@ def _uncovered(mask: np.ndarray, spacing_mm: float) -> str:
 
 
 def _odd_extents(mask: np.ndarray, spacing_mm: float) -> str:
-    slab = mask[_slab(mask, spacing_mm)]
+    slab = mask[upper_rows(mask, spacing_mm)]
     problems = []
     for axis, (low, high) in enumerate(HEAD_MM):
         others = tuple(k for k in range(3) if k != axis)

@@ -109,6 +109,12 @@ def upper_slab(mask: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
     return mask[lowest : int(top) + 1]
 
 
+def upper_rows(mask: np.ndarray, spacing_mm: float) -> slice:
+    """The rows of `upper_slab` in a canonical mask of isotropic `spacing_mm`, to the nearest."""
+    top = int(top_of(mask, (spacing_mm,) * 3))
+    return slice(max(0, round(top - SLAB_MM / spacing_mm)), top + 1)
+
+
 def extent(profile: np.ndarray) -> tuple[int, int]:
     """First and last index at which a profile of counts passes 2 % of its maximum."""
     over = np.flatnonzero(profile > 0.02 * profile.max())

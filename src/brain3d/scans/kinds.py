@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from brain3d.scans.foreground import SLAB_MM, Background, extent, top_of
+from brain3d.scans.foreground import Background, extent, upper_rows
 
 SAMPLE = 150_000
 FEW_LABELS, MANY_LABELS = 16, 1024
@@ -57,7 +57,7 @@ def kind_of_labels(data: np.ndarray, background: Background) -> str:
 
 
 def _too_large(mask: np.ndarray, step: float) -> str:
-    slab = mask[_upper(mask, step)]
+    slab = mask[upper_rows(mask, step)]
     spans = [extent(slab.sum(axis=(0, axis))) for axis in (2, 1)]
     depth, width = ((last - first + 1) * step for first, last in spans)
     if depth <= LARGEST_MM[0] and width <= LARGEST_MM[1]:
@@ -66,11 +66,6 @@ def _too_large(mask: np.ndarray, step: float) -> str:
         f"too large for a head ({width:.0f} mm from left to right, {depth:.0f} mm from front to back), a body or a "
         "wrong voxel size; give a scan of a head"
     )
-
-
-def _upper(mask: np.ndarray, step: float) -> slice:
-    top = int(top_of(mask, (step,) * 3))
-    return slice(max(0, round(top - SLAB_MM / step)), top + 1)
 
 
 def _inside(data: np.ndarray, coarse: np.ndarray, mask: np.ndarray, step: float, background: Background) -> str:
@@ -144,7 +139,7 @@ def profile_of(image: np.ndarray, mask: np.ndarray, step: float) -> np.ndarray:
 
     Along rays in axial planes, from the middle of the upper part of the mask outwards.
     """
-    slab = _upper(mask, step)
+    slab = upper_rows(mask, step)
     height = slab.stop - slab.start
     rows = np.linspace(slab.start + 0.3 * height, slab.start + 0.7 * height, 8)
     centre = ndimage.center_of_mass(mask[slab])
