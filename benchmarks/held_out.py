@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 import machine
+from brain3d.evaluation.score import accepted_sides
 from brain3d.model.processing_brain3d import Brain3DProcessor
 from brain3d.phantom.truth import Truth
 from brain3d.reports import overall_side, parse_findings
@@ -41,13 +42,6 @@ def written(run: Run, name: str) -> list[str]:
     return texts
 
 
-def accepted(truth: Truth) -> set[str]:
-    """The sides that count as right: near the boundary of two, either (docs/evaluation.md)."""
-    share = truth.left_share or 0.0
-    near_left, near_right = 0.65 <= share <= 0.75, 0.25 <= share <= 0.35
-    return {truth.side} | ({"left", "bilateral"} if near_left else {"right", "bilateral"} if near_right else set())
-
-
 def sides(texts: list[str], truths: list[Truth]) -> tuple[float, float]:
     """Of clear lesions: how often the side of those seen is right, and both readings that see one agree on it."""
     right, agree = [], []
@@ -56,7 +50,7 @@ def sides(texts: list[str], truths: list[Truth]) -> tuple[float, float]:
             continue
         own, other = (parse_findings(text) for text in texts[2 * k : 2 * k + 2])
         said = [overall_side(own) if own.lesions else None, mirror_side(overall_side(other)) if other.lesions else None]
-        right += [side in accepted(truth) for side in said if side is not None]
+        right += [side in accepted_sides(truth) for side in said if side is not None]
         agree += [said[0] == said[1]] if None not in said else []
     return float(np.mean(right)), float(np.mean(agree))
 

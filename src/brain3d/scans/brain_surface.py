@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from brain3d.scans.foreground import Background, brain_centre, head_mask, largest_piece
+from brain3d.scans.foreground import CUT_AREA_MM2, Background, brain_centre, head_mask, largest_piece
 
 POLAR, ROUND = 36, 72  # rays from top to bottom, and around
 RADII_MM = np.arange(12.0, 126.0, 1.5)
@@ -30,7 +30,6 @@ BIAS_MM = 20.0
 BRAIN_LIKE = (0.6, 1.8)  # of typical brain
 SKULL_DEPTHS_MM = np.arange(3.0, 18.0, 1.5)
 THRESHOLD = (0.4, 0.75)  # of typical brain: the limits of where bone ends and brain begins
-CUT_AREA_MM2 = 5000.0
 BRIDGE_MM = 6.0  # what is thinner than twice this is no brain
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from brain3d.scans.foreground import SLAB_MM, Background, extent, upper_rows
+from brain3d.scans.foreground import CUT_AREA_MM2, SLAB_MM, Background, extent, upper_rows
 from brain3d.scans.types import Flag
 
 LOW_RESOLUTION_MM = 6.5
@@ -15,7 +15,6 @@ RIM_MM = (6.0, 15.0)
 DEEP_MM = (21.0, 36.0)
 RIM_TO_DEEP = 0.6
 NOISY_AIR = 0.01  # of what typical tissue differs from it
-CUT_AREA_MM2 = 5000.0
 HEAD_MM = ((60.0, 300.0), (100.0, 250.0), (85.0, 200.0))
 # Less than any head, also one of which thick slices or a small field of view show only the top.
 LEAST_ML = 100.0

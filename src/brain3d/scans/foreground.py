@@ -11,6 +11,7 @@ from scipy import ndimage
 TOP_TO_CENTRE_MM = 70.0
 SLAB_MM = 100.0
 TOP_AREA_MM2 = 400.0
+CUT_AREA_MM2 = 5000.0  # of a head at a face of the image: it goes on beyond
 PIECE_SHARE = 0.02
 
 
