@@ -50,7 +50,7 @@ def side_stratum(report: str, healthy: bool | None) -> str:
 def published_stratum(report: str, healthy: bool | None) -> str:
     """A report's stratum in the published procedure, by whole words after lower-casing.
 
-    There, a subject is healthy by the folder it comes from; where nothing says it, the report that states no lesion does.
+    There, a subject is healthy by its folder; where nothing says it, the report that states no lesion does.
     """
     if healthy or (healthy is None and parse_findings(report).normal):
         return "none"
