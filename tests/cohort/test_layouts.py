@@ -31,11 +31,15 @@ def test_brats_with_healthy_scans(tmp_path: Path) -> None:
     touched(healthy / "sub-02" / "ses-01" / "anat" / "sub-02_ses-01_T1w.nii.gz")
     touched(healthy / "someone" / "flair.nii")
     touched(healthy / "old_FLAIR.nii.gz")
+    touched(healthy / ".trash" / "sub-09_FLAIR.nii.gz")
+    (healthy / "round").symlink_to(healthy)
+    elsewhere = touched(tmp_path / "elsewhere" / "sub-03_FLAIR.nii.gz").parent
+    (healthy / "sub-03").symlink_to(elsewhere)
     found = find_textbrats(images, reports, [healthy])
-    assert ids(found) == ["BraTS_1", "BraTS_2", "old", "someone", "sub-02_ses-01"]
+    assert ids(found) == ["BraTS_1", "BraTS_2", "old", "someone", "sub-02_ses-01", "sub-03"]
     first = found.candidates[0]
     assert (first.mask, first.report, first.healthy, set(first.sequences)) == (mask, RIGHT, False, {"FLAIR", "T1"})
-    assert [candidate.healthy for candidate in found.candidates] == [False, False, True, True, True]
+    assert [candidate.healthy for candidate in found.candidates] == [False, False, True, True, True, True]
     assert found.problems == ()
 
 

@@ -41,6 +41,22 @@ def test_round_trip_and_schema(tmp_path: Path, studies: list[Study]) -> None:
     assert (found[0].split, found[0].mask, found[1].report) == ("train", None, None)
 
 
+def test_what_a_prepared_cohort_says_comes_back(tmp_path: Path, studies: list[Study]) -> None:
+    path = tmp_path / "cohort" / "manifest.jsonl"
+    image = studies[0].image
+    more = {"subject": "sub-1", "session": "2", "source": "bids", "healthy": False}
+    study = Study("sub-1_ses-2", image, sequences={"FLAIR": image, "T1ce": studies[1].image}, **more)  # type: ignore[arg-type]
+    write_manifest(path, [study, *studies[1:]])
+    assert read_manifest(path)[0] == study
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        jsonschema.validate(line, manifest_schema())
+    assert lines[0]["sequences"] == {"FLAIR": "a.nii.gz", "T1ce": "b.nii.gz"}
+    assert set(lines[1]) == {"id", "image", "report", "truth", "mask", "split"}
+    assert read_manifest(path)[1].subject == "b"
+    assert len({*read_manifest(path)}) == 2
+
+
 def test_a_cohort_can_be_moved(tmp_path: Path, studies: list[Study]) -> None:
     write_manifest(tmp_path / "cohort" / "manifest.jsonl", studies[:1])
     moved = (tmp_path / "cohort").rename(tmp_path / "moved")
@@ -56,6 +72,11 @@ def test_a_cohort_can_be_moved(tmp_path: Path, studies: list[Study]) -> None:
         ('{"image": "a.nii.gz"}', "'id' is missing"),
         ('{"id": 3, "image": "a.nii.gz"}', "'id' must be a text"),
         ('{"id": "b", "image": "a.nii.gz", "colour": 1}', "unknown key 'colour'"),
+        ('{"id": "b", "image": "a.nii.gz", "healthy": 1}', "'healthy' must be true, false or null"),
+        ('{"id": "b", "image": "a.nii.gz", "subject": ""}', "'subject' must be a text"),
+        ('{"id": "b", "image": "a.nii.gz", "sequences": ["T1"]}', "must be an object"),
+        ('{"id": "b", "image": "a.nii.gz", "sequences": {"CT": "a.nii.gz"}}', "unknown sequence 'CT'"),
+        ('{"id": "b", "image": "a.nii.gz", "sequences": {"T1": "c.nii.gz"}}', "which is not there"),
         ('{"id": "a", "image": "a.nii.gz"}', "earlier line"),
         ('{"id": "b", "image": "c.nii.gz"}', "which is not there"),
         ('{"id": "b", "image": "/a.nii.gz"}', "relative"),

@@ -22,8 +22,10 @@ from brain3d.cohort.prepare import PAPER_PROMPT, Settings, paper_settings, prepa
 from brain3d.cohort.splits import HASHED, published_splits
 from brain3d.cohort.splits import PUBLISHED as PUBLISHED_SPLIT
 from brain3d.cohort.textbrats import find_textbrats
+from brain3d.cohort.volumes import make_volume
+from brain3d.evaluation.predictions import load_study
 from brain3d.reports import parse_findings
-from brain3d.scans import InputError, VolumeSpec, prepare, published_volume, read_scan
+from brain3d.scans import InputError, Scan, Volume, VolumeSpec, prepare, published_volume, read_scan
 from brain3d.scans.cache import CacheError, VolumeCache
 
 SPEC = VolumeSpec((18, 20, 20), 9.0)
@@ -133,6 +135,9 @@ def test_an_interrupted_preparation_goes_on(
 def test_nothing_is_dropped_in_silence(tmp_path: Path, data: tuple[Path, Path, Path], told: list[str]) -> None:
     images, reports, healthy = data
     (images / "BraTS_03" / "BraTS_03_flair.nii.gz").write_bytes(b"no scan")
+    link = images / "BraTS_05" / "BraTS_05_flair.nii.gz"
+    link.unlink()
+    link.symlink_to("not-fetched.nii.gz")
     shutil.rmtree(reports / "BraTS_04")
     noise(healthy / "sub-000" / "anat" / "sub-000_run-2_FLAIR.nii.gz", 77)
     with pytest.raises(InputError, match=r"--strict: .*missing report 1, duplicate subject 1;.* nothing was prepared"):
@@ -143,13 +148,14 @@ def test_nothing_is_dropped_in_silence(tmp_path: Path, data: tuple[Path, Path, P
         "missing report: BraTS_04",
         "duplicate subject: sub-000",
         "unreadable scan: BraTS_03",
+        "unreadable scan: BraTS_05",
     ]
     assert cohort.info["left_out"] == {
         "missing report": ["BraTS_04"],
         "duplicate subject": ["sub-000"],
-        "unreadable scan": ["BraTS_03"],
+        "unreadable scan": ["BraTS_03", "BraTS_05"],
     }
-    assert len(cohort.studies) == 12
+    assert len(cohort.studies) == 11
     assert not any(str(tmp_path) in line for line in told)
 
 
@@ -257,6 +263,26 @@ def test_volumes_of_the_published_system(tmp_path: Path) -> None:
     cohort = prepare_cohort(find_textbrats(images, reports), settings, print).cohort
     kept = study_volume(cohort.studies[0], VolumeCache(cohort.folder / "volumes", PUBLISHED))
     np.testing.assert_array_equal(kept.data, published_volume(read_scan(cohort.studies[0].image)).data)
+
+
+@pytest.mark.parametrize("spec", [SPEC, VolumeSpec((6, 8, 8), 0.0)], ids=["own", "published"])
+def test_evaluation_finds_the_volumes(tmp_path: Path, spec: VolumeSpec) -> None:
+    made = []
+
+    class Reader:
+        def volume(self, scan: Scan) -> Volume:
+            made.append(scan)
+            return make_volume(scan, spec)
+
+    images, reports, _ = textbrats(tmp_path / "data", {"a": LEFT})
+    write_head(images / "a" / "a_flair.nii.gz", head_data(0))
+    settings = Settings(tmp_path / "out", "brats-textbrats", spec=spec)
+    cohort = prepare_cohort(find_textbrats(images, reports), settings, print).cohort
+    cache = open_volumes(cohort, spec)
+    loaded = load_study(cohort.studies[0], Reader(), cache)  # type: ignore[arg-type]
+    assert len(made) == 1  # the mirror image's alone
+    np.testing.assert_array_equal(loaded.volume.data, study_volume(cohort.studies[0], cache).data)
+    np.testing.assert_array_equal(loaded.mirrored.data, study_volume(cohort.studies[0], cache, mirrored=True).data)
 
 
 def test_old_manifests_and_bare_folders(tmp_path: Path) -> None:

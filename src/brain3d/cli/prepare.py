@@ -158,10 +158,14 @@ def _ratios(given: str) -> tuple[float, float, float]:
 
 
 def _spec(model: str) -> VolumeSpec:
-    from brain3d.cohort.volumes import PUBLISHED as PUBLISHED_VOLUMES
-    from brain3d.reading.models import find_model, volume_spec
+    """The grid of a model's volumes; a folder without a config.json of its own is a published checkpoint's."""
+    from brain3d.cohort import PUBLISHED as PUBLISHED_VOLUMES
+    from brain3d.reading.models import CONFIG_FILE, find_model, volume_spec
 
-    return PUBLISHED_VOLUMES if model == PUBLISHED else volume_spec(find_model(model))
+    if model == PUBLISHED:
+        return PUBLISHED_VOLUMES
+    folder = find_model(model)
+    return volume_spec(folder) if (folder / CONFIG_FILE).is_file() else PUBLISHED_VOLUMES
 
 
 def _audit(args: argparse.Namespace) -> int:

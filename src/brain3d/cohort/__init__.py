@@ -2,12 +2,13 @@
 
 from brain3d.cohort.folder import Cohort, open_cohort
 from brain3d.cohort.manifest import Study, manifest_schema, read_manifest, write_manifest
-from brain3d.cohort.volumes import PUBLISHED, open_volumes, study_volume, volume_key
+from brain3d.cohort.volumes import PUBLISHED, is_published, open_volumes, study_volume, volume_key
 
 __all__ = [
     "PUBLISHED",
     "Cohort",
     "Study",
+    "is_published",
     "manifest_schema",
     "open_cohort",
     "open_volumes",

@@ -14,7 +14,7 @@ from brain3d.cohort.likeness import Pair, all_pairs
 from brain3d.cohort.manifest import SPLITS, Study
 from brain3d.cohort.probe import SOME, STRONG, Probe, probe, scan_features, told
 from brain3d.cohort.splits import person_of
-from brain3d.cohort.volumes import PUBLISHED, volume_key
+from brain3d.cohort.volumes import is_published, volume_key
 from brain3d.reports.parse import parse_findings
 from brain3d.scans.cache import VolumeCache
 from brain3d.scans.types import VolumeSpec
@@ -113,7 +113,7 @@ def _volumes(
     """The volumes (D, H, W) that are in the cache, memory-mapped."""
     assert cohort.volumes is not None
     cache = VolumeCache(cohort.volumes, spec)
-    found = {study.id: cache.get(volume_key(facts[study.id].sha256, published=spec == PUBLISHED)) for study in studies}
+    found = {study.id: cache.get(volume_key(facts[study.id].sha256, published=is_published(spec))) for study in studies}
     return {name: volume.data[0] for name, volume in found.items() if volume is not None}
 
 

@@ -100,11 +100,20 @@ def visible(folder: Path) -> list[Path]:
 
 
 def nifti_below(folder: Path) -> list[Path]:
-    """The NIfTI files in and below a folder, in the order of their paths; hidden ones and links to folders left out."""
-    found = []
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(place, name) for name in files if is_nifti(name) and not name.startswith(".")]
+    """The NIfTI files in and below a folder, in the order of their paths, hidden ones left out.
+
+    Links are followed, and no folder is searched twice. InputError where one cannot be searched.
+    """
+    found, folders, searched = [], [folder], set[str]()
+    while folders:
+        place = folders.pop()
+        real = os.path.realpath(place)
+        if real in searched:
+            continue
+        searched.add(real)
+        entries = visible(place)
+        folders += [entry for entry in entries if entry.is_dir()]
+        found += [entry for entry in entries if is_nifti(entry.name) and not entry.is_dir()]
     return sorted(found, key=lambda file: file.parts)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from brain3d.cohort.volumes import PUBLISHED, file_sha256, make_volume, volume_key
+from brain3d.cohort.volumes import file_sha256, is_published, make_volume, volume_key
 from brain3d.scans.cache import CacheError, VolumeCache
 from brain3d.scans.orientation import canonical_view, direction_cosines
 from brain3d.scans.read import read_with_stored
@@ -65,7 +65,7 @@ def measure(path: Path, volumes: Path | None, spec: VolumeSpec) -> Facts:
     """
     scan, stored = read_with_stored(path)
     if volumes is not None:
-        key = volume_key(scan.sha256, published=spec == PUBLISHED)
+        key = volume_key(scan.sha256, published=is_published(spec))
         cache = VolumeCache(volumes, spec)
         if cache.get(key) is None:
             cache.add(key, make_volume(scan, spec))
@@ -173,10 +173,10 @@ def measure_all(
         try:
             digest = file_sha256(path)
         except InputError as error:
-            yield index, error
+            yield index, InputError(_without_path(str(error), path))
             continue
         known = file.get(digest)
-        key = volume_key(digest, published=spec == PUBLISHED)
+        key = volume_key(digest, published=is_published(spec))
         if known is not None and (cache is None or cache.get(key) is not None):
             yield index, known
         else:

@@ -30,7 +30,7 @@ from brain3d.cohort.folder import (
 from brain3d.cohort.healthy import healthy_report
 from brain3d.cohort.manifest import SPLITS, Study, write_manifest, write_whole
 from brain3d.cohort.splits import person_of
-from brain3d.cohort.volumes import PUBLISHED, file_sha256
+from brain3d.cohort.volumes import file_sha256, is_published
 from brain3d.scans.types import InputError, VolumeSpec
 
 KIND = "prepared cohort"
@@ -160,8 +160,9 @@ def _claim(folder: Path) -> None:
         raise InputError(f"--output {folder}: cannot hold a cohort ({type(error).__name__}); give a new one") from error
     if not isinstance(values, dict) or values.get("kind") != KIND:
         raise InputError(f"--output {folder}: holds another kind of cohort; give a new folder")
-    for stale in folder.rglob(".*.part"):
-        stale.unlink()
+    for place in (folder, folder / REPORTS_FOLDER, *(folder / IMAGES_FOLDER).glob("*")):
+        for stale in place.glob(".*.part"):
+            stale.unlink()
 
 
 def _measure(
@@ -294,6 +295,6 @@ def _info(settings: Settings, problems: Sequence[Problem], studies: Sequence[Stu
         "prompt": PAPER_PROMPT if settings.preset == PAPER else None,
         "volumes": None
         if spec is None
-        else {"shape": list(spec.shape), "spacing_mm": spec.spacing_mm, "published": spec == PUBLISHED},
+        else {"shape": list(spec.shape), "spacing_mm": spec.spacing_mm, "published": is_published(spec)},
         "left_out": counted(problems),
     }

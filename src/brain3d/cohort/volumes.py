@@ -22,6 +22,11 @@ from brain3d.scans.types import InputError, Scan, Volume, VolumeSpec
 PUBLISHED = VolumeSpec(PUBLISHED_SHAPE, 0.0)
 
 
+def is_published(spec: VolumeSpec) -> bool:
+    """Whether volumes of this grid are made by the published system's preprocessing: it has no spacing."""
+    return spec.spacing_mm == 0
+
+
 def open_volumes(cohort: Cohort, spec: VolumeSpec) -> VolumeCache:
     """The cohort's prepared volumes of one grid; `PUBLISHED` for those of the published system. CacheError."""
     return VolumeCache(cohort.folder / VOLUMES_FOLDER, spec)
@@ -43,7 +48,7 @@ def study_volume(study: Study, cache: VolumeCache, *, mirrored: bool = False) ->
     The image's whole file is hashed each time. Raises InputError for a scan that cannot be read, CacheError for a
     cache that cannot be used.
     """
-    key = volume_key(file_sha256(study.image), mirrored=mirrored, published=cache.spec == PUBLISHED)
+    key = volume_key(file_sha256(study.image), mirrored=mirrored, published=is_published(cache.spec))
     found = cache.get(key)
     if found is not None:
         return found
@@ -54,8 +59,8 @@ def study_volume(study: Study, cache: VolumeCache, *, mirrored: bool = False) ->
 
 
 def make_volume(scan: Scan, spec: VolumeSpec) -> Volume:
-    """The volume of a scan on a grid, by the published system's preprocessing where that is `PUBLISHED`."""
-    return published_volume(scan) if spec == PUBLISHED else prepare(scan, spec)
+    """The volume of a scan on a grid, by the published system's preprocessing where that is the published one's."""
+    return published_volume(scan, spec.shape) if is_published(spec) else prepare(scan, spec)
 
 
 def file_sha256(path: Path) -> str:

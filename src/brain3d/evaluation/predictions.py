@@ -14,14 +14,13 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from brain3d.cohort import Study
+from brain3d.cohort import Study, is_published, volume_key
 from brain3d.evaluation.grounded import Grounding, empty_grounding, ground, mask_is_empty, read_mask
 from brain3d.evaluation.score import Answer
 from brain3d.reading.mirror_check import FINDINGS_UNSTABLE, SIDE_UNSTABLE
 from brain3d.reports import Report, parse_findings
 from brain3d.scans import InputError, Scan, VolumeSpec, mirrored_scan, read_scan
-from brain3d.scans.brain import AUTO
-from brain3d.scans.cache import CacheError, VolumeCache, scan_key
+from brain3d.scans.cache import CacheError, VolumeCache
 
 FEATURES = 128
 UNSTABLE = {SIDE_UNSTABLE.code, FINDINGS_UNSTABLE.code}
@@ -176,7 +175,7 @@ def load_study(study: Study, reader: ReportWriter, cache: VolumeCache | None = N
     The two volumes come from the cache, where there is one that holds them, and are kept there where it does not. Then
     a scan is read only for its grid, on which a mask has to be measured. CacheError is no fault of the study.
     """
-    keys = None if cache is None else _cache_keys(study)
+    keys = None if cache is None else _cache_keys(study, published=is_published(cache.spec))
     volume, mirrored = (None, None) if cache is None or keys is None else map(cache.get, keys)
     mask = study.mask if study.truth is None else None
     if volume is not None and mirrored is not None and mask is None:
@@ -193,14 +192,14 @@ def load_study(study: Study, reader: ReportWriter, cache: VolumeCache | None = N
     return Loaded(study, volume, mirrored, grounding)
 
 
-def _cache_keys(study: Study) -> tuple[str, str] | None:
+def _cache_keys(study: Study, published: bool) -> tuple[str, str] | None:
     """By what the volumes of the scan and of its mirror image are found: the content of its file, not its name."""
     try:
         with study.image.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:  # not told here: reading the scan meets it again, and says it in its own words
         return None
-    plain, mirrored = (scan_key(content, mirrored=turned, brain_extraction=AUTO) for turned in (False, True))
+    plain, mirrored = (volume_key(content, mirrored=turned, published=published) for turned in (False, True))
     return plain, mirrored
 
 
