@@ -14,6 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from brain3d.cohort import splits as procedures
+from brain3d.cohort.assign import assign, check_given
 from brain3d.cohort.audit import Audit, audit_cohort
 from brain3d.cohort.candidates import UNREADABLE_SCAN, Candidate, Found, Problem, counted, without_duplicates
 from brain3d.cohort.facts import FACTS_FILE, Facts, FactsFile, measure_all
@@ -85,13 +86,13 @@ def prepare_cohort(found: Found, settings: Settings, tell: Callable[[str], None]
     candidates, repeated = without_duplicates(found.candidates)
     problems = [*found.problems, *repeated]
     _check(settings, problems, candidates, tell)
-    _check_splits(candidates, settings)
+    check_given(candidates, settings.allow_shared)
     _claim(settings.output)
     candidates, facts, unreadable = _measure(candidates, settings)
     problems += unreadable
     _check(settings, problems, candidates, tell, already=len(problems) - len(unreadable))
     candidates = [_with_report(candidate, settings.seed) for candidate in candidates]
-    assigned = _splits(candidates, settings)
+    assigned = assign(candidates, settings.procedure, settings.ratios, settings.seed)
     studies = [_study(candidate, split, settings) for candidate, split in zip(candidates, assigned, strict=True)]
     manifest = settings.output / MANIFEST_FILE
     manifest.unlink(missing_ok=True)
@@ -189,44 +190,6 @@ def _with_report(candidate: Candidate, seed: int) -> Candidate:
     if candidate.report is not None:
         return candidate
     return replace(candidate, report=healthy_report(person_of(candidate.subject), seed))
-
-
-def _check_splits(candidates: Sequence[Candidate], settings: Settings) -> None:
-    """InputError where only some studies bring a split along, or one subject two."""
-    given = [candidate for candidate in candidates if candidate.split is not None]
-    if given and len(given) < len(candidates):
-        without = next(candidate.id for candidate in candidates if candidate.split is None)
-        raise InputError(
-            f"{len(given)} of {len(candidates)} studies bring a split along, and {without} does not; give all or none"
-        )
-    seen: dict[str, Candidate] = {}
-    for candidate in given:
-        first = seen.setdefault(person_of(candidate.subject), candidate)
-        if first.split != candidate.split and not settings.allow_shared:
-            raise InputError(
-                f"subject {candidate.subject} is in two splits: {first.id} in {first.split}, {candidate.id} in "
-                f"{candidate.split}; give one, or --allow-shared-subjects"
-            )
-
-
-def _splits(candidates: Sequence[Candidate], settings: Settings) -> list[str]:
-    """The split of each candidate."""
-    if candidates[0].split is not None:
-        return [str(candidate.split) for candidate in candidates]
-    people = [person_of(candidate.subject) for candidate in candidates]
-    published = settings.procedure == procedures.PUBLISHED
-    stratum = procedures.published_stratum if published else procedures.side_stratum
-    several: dict[str, list[str]] = {}  # in the order of the candidates, which counts in the published procedure
-    for person, candidate in zip(people, candidates, strict=True):
-        several.setdefault(person, []).append(stratum(candidate.report or "", candidate.healthy))
-    strata = {person: found[0] if published else procedures.joined_stratum(found) for person, found in several.items()}
-    if published:
-        assigned = procedures.published_splits(strata, settings.seed)
-    elif settings.procedure == procedures.HASHED:
-        assigned = procedures.hashed_splits(list(strata), settings.ratios, settings.seed)
-    else:
-        assigned = procedures.stratified_splits(strata, settings.ratios, settings.seed)
-    return [assigned[person] for person in people]
 
 
 def _study(candidate: Candidate, split: str, settings: Settings) -> Study:
