@@ -16,11 +16,12 @@ from brain3d.scans.foreground import (
     background_of,
     brain_centre,
     foreground_mask,
+    height_and_depth,
 )
 from brain3d.scans.kinds import kind_of_labels, wrong_kind
 from brain3d.scans.midplane import MidPlane, mid_plane
-from brain3d.scans.orientation import to_canonical
-from brain3d.scans.resample import resample, rounded_geometry
+from brain3d.scans.orientation import canonical_view
+from brain3d.scans.resample import Field, field_of, read_grid, read_places, resample, rounded_geometry
 from brain3d.scans.types import Flag, InputError, Scan, Volume, VolumeSpec
 
 __all__ = ["brain_centre", "foreground_mask", "normalise", "prepare"]
@@ -40,8 +41,13 @@ def normalise(data: np.ndarray, mask: np.ndarray) -> np.ndarray:
     Over the mask, z = (x - median) / (1.4826 MAD), with the standard deviation where the MAD is zero; z is
     clipped to [`Z_LOW`, `Z_HIGH`] and that range mapped linearly to [-1, 1].
     """
-    result = np.full(data.shape, -1.0, dtype=np.float32)
-    inside = np.asarray(data[mask], dtype=np.float64)
+    return _normalised(data[mask], mask)
+
+
+def _normalised(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """`normalise` of an image that has these (N,) values inside the mask."""
+    result = np.full(mask.shape, -1.0, dtype=np.float32)
+    inside = np.asarray(values, dtype=np.float64)
     if inside.size == 0:
         return result
     median = float(np.median(inside))
@@ -52,14 +58,16 @@ def normalise(data: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 class Head(NamedTuple):
-    """A scan in canonical order (D, H, W) and what was found in it.
+    """A scan in canonical order (D, H, W), a view of its own data, and what was found in it.
 
-    `geometry` is `rounded_geometry`'s; `coarse` and `mask` the field of view and its foreground at `COARSE_MM`, which
-    is the brain alone where that was extracted; `plane` is its mid-sagittal plane; `offset_mm` goes from the field's
-    middle to the brain's centre, towards superior, anterior and right of the head held straight.
+    `field` is what it holds besides its background; `geometry` is `rounded_geometry`'s; `coarse` and `mask` the field
+    of view and its foreground at `COARSE_MM`, which is the brain alone where that was extracted; `plane` is its
+    mid-sagittal plane; `offset_mm` goes from the field's middle to the brain's centre, towards superior, anterior and
+    right of the head held straight.
     """
 
     data: np.ndarray
+    field: Field
     affine: np.ndarray
     geometry: np.ndarray
     background: Background
@@ -97,10 +105,11 @@ def prepare(scan: Scan, spec: VolumeSpec | None = None, *, brain_extraction: str
 
 def find_head(scan: Scan, brain_extraction: str = AUTO) -> Head:
     """Where the head and the brain's centre are; raises as `prepare` does."""
-    data, affine = to_canonical(scan.data, scan.affine)
+    data, affine = canonical_view(scan.data, scan.affine)
     geometry = rounded_geometry(affine)
     background = background_of(data)
-    coarse, mask = _coarse(data, geometry, background)
+    field = field_of(data, background.level)
+    coarse, mask = _coarse(field, geometry, background)
     named = f"{scan.given}: " if scan.given else ""
     problem = kind_of_labels(data, background)
     if not problem and (unlike := unlike_a_head(coarse, mask, COARSE_MM)):
@@ -116,17 +125,16 @@ def find_head(scan: Scan, brain_extraction: str = AUTO) -> Head:
     mask = mask if found.mask is None else found.mask
     plane = mid_plane(coarse, mask, COARSE_MM)
     offset_mm = _offset_of_centre(mask, plane, _turn(plane))
-    return Head(data, affine, geometry, background, coarse, mask, plane, offset_mm, found)
+    return Head(data, field, affine, geometry, background, coarse, mask, plane, offset_mm, found)
 
 
 def volume_of(scan: Scan, head: Head, spec: VolumeSpec) -> Volume:
     """The volume of a scan in which the head was found."""
-    geometry, background = head.turn @ head.geometry, head.background
-    values = resample(head.data, geometry, head.centre, spec.shape, spec.spacing_mm, background.level)
     inside = _mask_on_grid(head.mask, head.turn, head.offset_mm, spec)
+    values = read_places(head.field, head.turn @ head.geometry, head.centre, inside, spec.spacing_mm)
     voxel_mm = float(_spacing(head.geometry).max())
     return Volume(
-        data=normalise(values, inside)[None],
+        data=_normalised(values, inside)[None],
         affine=_grid_affine(head.affine, head.centre, head.turn, spec),
         steps=_steps(head, spec),
         flags=scan.flags
@@ -153,19 +161,20 @@ def _offset_of_centre(mask: np.ndarray, plane: MidPlane, turn: np.ndarray) -> np
     """From the middle of the image to the centre of the volume, in mm along the axes of the head held straight."""
     room = [int(np.ceil(n)) + 2 for n in np.abs(turn) @ np.array(mask.shape)]
     upright = _share(mask, turn, np.zeros(3), room, COARSE_MM) >= HALF
-    offset = (np.array(brain_centre(upright, (COARSE_MM,) * 3)) - (np.array(room) - 1) / 2) * COARSE_MM
-    if plane.likeness >= LEAST_LIKENESS:
+    centred = plane.likeness >= LEAST_LIKENESS
+    found = (*height_and_depth(upright, (COARSE_MM,) * 3), 0.0) if centred else brain_centre(upright, (COARSE_MM,) * 3)
+    offset = (np.array(found) - (np.array(room) - 1) / 2) * COARSE_MM
+    if centred:
         offset[2] = plane.offset_mm
     # Rounded about the middle, so that a scan and its mirror image are treated alike to the last bit.
     return np.asarray(np.round(offset, 2))
 
 
-def _coarse(data: np.ndarray, geometry: np.ndarray, background: Background) -> tuple[np.ndarray, np.ndarray]:
+def _coarse(field: Field, geometry: np.ndarray, background: Background) -> tuple[np.ndarray, np.ndarray]:
     """The whole field of view at 3 mm along the world's axes, and its foreground."""
-    reach_mm = np.abs(geometry) @ np.array(data.shape, dtype=np.float64)
+    reach_mm = np.abs(geometry) @ np.array(field.shape, dtype=np.float64)
     shape = [int(np.ceil(mm / COARSE_MM)) + 2 for mm in np.round(reach_mm, 3)]
-    middle = (np.array(data.shape) - 1) / 2
-    coarse = resample(data, geometry, middle, shape, COARSE_MM, background.level)
+    coarse = read_grid(field, geometry, (np.array(field.shape) - 1) / 2, shape, COARSE_MM)
     return coarse, foreground_mask(coarse, background)
 
 
