@@ -115,9 +115,9 @@ def test_other_sequences_are_flagged(phantom: Phantom, grey: float, fluid: float
     flags = [flag for flag in prepare(scan, VolumeSpec()).flags if flag.code == "not_flair_like"]
     assert [like in flag.message for flag in flags] == ([] if like == "FLAIR" else [True])
     found = find_head(scan)
-    assert head_contrast(found, ()).like == like
+    assert head_contrast(found).like == like
     turned_about = replace(scan, data=scan.data[:, :, ::-1].copy())
-    assert head_contrast(find_head(turned_about), ()) == pytest.approx(head_contrast(found, ()), abs=1e-6)
+    assert head_contrast(find_head(turned_about)) == pytest.approx(head_contrast(found), abs=1e-6)
 
 
 def test_a_phantom_is_a_flair(phantom: Phantom) -> None:
@@ -126,7 +126,7 @@ def test_a_phantom_is_a_flair(phantom: Phantom) -> None:
 
 def test_an_image_without_tissues_is_of_unknown_contrast() -> None:
     data = np.where(BRAIN, 100 + 30 * ndimage.gaussian_filter(NOISE, 2) / 0.05, 0).astype(np.float32)
-    assert head_contrast(find_head(scan_of(data, AFFINE)), ()).like == "unknown"
+    assert head_contrast(find_head(scan_of(data, AFFINE))).like == "unknown"
 
 
 def test_the_template_that_is_shipped_is_the_one_that_is_made() -> None:

@@ -100,7 +100,8 @@ def prepare(scan: Scan, spec: VolumeSpec | None = None, *, brain_extraction: str
     the stored order of the axes or on the affine's translation. Raises InputError, with the file's name where the scan
     came from one, where the image holds nothing that could be a head, and where brain extraction cannot be done.
     """
-    return volume_of(scan, find_head(scan, brain_extraction), VolumeSpec() if spec is None else spec)
+    head = find_head(scan, brain_extraction)
+    return volume_of(scan, head, VolumeSpec() if spec is None else spec, head_contrast(head))
 
 
 def find_head(scan: Scan, brain_extraction: str = AUTO) -> Head:
@@ -128,8 +129,8 @@ def find_head(scan: Scan, brain_extraction: str = AUTO) -> Head:
     return Head(data, field, affine, geometry, background, coarse, mask, plane, offset_mm, found)
 
 
-def volume_of(scan: Scan, head: Head, spec: VolumeSpec) -> Volume:
-    """The volume of a scan in which the head was found."""
+def volume_of(scan: Scan, head: Head, spec: VolumeSpec, contrast: Contrast) -> Volume:
+    """The volume of a scan in which the head was found, and its contrast, `head_contrast`'s."""
     inside = _mask_on_grid(head.mask, head.turn, head.offset_mm, spec)
     values = read_places(head.field, head.turn @ head.geometry, head.centre, inside, spec.spacing_mm)
     voxel_mm = float(_spacing(head.geometry).max())
@@ -140,16 +141,16 @@ def volume_of(scan: Scan, head: Head, spec: VolumeSpec) -> Volume:
         flags=scan.flags
         + head.extraction.flags
         + flags_of(head.mask, COARSE_MM, voxel_mm)
-        + flags_of_contrast(head_contrast(head, head.extraction.flags))
+        + flags_of_contrast(contrast)
         + (() if head.plane.likeness >= LEAST_LIKENESS else (MIDLINE_UNCERTAIN,)),
         side_known=scan.side_known,
     )
 
 
-def head_contrast(head: Head, flags: Sequence[Flag]) -> Contrast:
-    """How bright the tissues of a head are beside each other; `flags` say whether the skull was left in."""
+def head_contrast(head: Head) -> Contrast:
+    """How bright the tissues of a head are beside each other."""
     image = head.coarse - np.float32(head.background.level)
-    skull = any(flag.code == "skull_present" for flag in flags)
+    skull = any(flag.code == "skull_present" for flag in head.extraction.flags)
     return contrast_of(image, head.mask, COARSE_MM, head.turn, head.offset_mm, skull)
 
 
