@@ -85,10 +85,37 @@ def test_coarse_grey_values_make_no_segmentation_of_a_scan(levels: int) -> None:
     prepare(scan_of(np.rint(data * (levels / data.max())).astype(np.float32), AFFINE))
 
 
-def test_a_scan_enlarged_without_interpolation_is_no_atlas() -> None:
-    data = head(AFFINE, SHAPE) + np.where(BRAIN, 8 * NOISE, 0)
-    small = np.rint(data[::2, ::2, ::2])
-    prepare(scan_of(small.repeat(2, 0).repeat(2, 1).repeat(2, 2).astype(np.float32), AFFINE))
+@pytest.mark.parametrize("levels", [20, 14, 9])
+def test_few_grey_levels_make_no_segmentation_of_a_brain(levels: int, phantom: Phantom) -> None:
+    scan = phantom_scan(phantom)
+    few = np.rint(np.minimum(scan.data / np.percentile(scan.data[scan.data > 0], 99.5), 1) * levels)
+    prepare(replace(scan, data=few.astype(np.float32)))
+
+
+def enlarged(data: np.ndarray, times: int) -> Scan:
+    """Every so many voxels of it, each repeated so often along every axis, from some place within a block on."""
+    large = np.rint(data[::times, ::times, ::times])
+    for axis in range(3):
+        large = large.repeat(times, axis)
+    return scan_of(large[:, 1 : SHAPE[1] - 2].astype(np.float32), AFFINE)
+
+
+@pytest.mark.parametrize("times", [2, 3, 4])
+def test_a_scan_enlarged_without_interpolation_is_no_atlas(times: int) -> None:
+    prepare(enlarged(head(AFFINE, SHAPE) + np.where(BRAIN, 8 * NOISE, 0), times))
+
+
+@pytest.mark.parametrize(("labels", "words"), [(LABELS, "segmentation"), (BRAIN, "mask"), (CELLS, "atlas")])
+def test_enlarged_labels_are_labels(labels: np.ndarray, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        prepare(enlarged(labels, 2))
+
+
+@pytest.mark.parametrize("count", [9, 15, 40])
+def test_numbers_of_regions_are_no_grey_values(count: int) -> None:
+    regions = np.where(BRAIN, 1 + CELLS * 7 % count, 0)
+    with pytest.raises(InputError, match=r"segmentation|atlas"):
+        prepare(scan_of(regions.astype(np.float32), AFFINE))
 
 
 @pytest.fixture(scope="module")
