@@ -102,7 +102,22 @@ def test_traces_of_noise_in_the_air_are_no_skull(with_skull):
     brain = head(affine, (70, 80, 70), noise=0.1)
     for data in (brain, np.abs(brain)):
         assert step_of(prepare(scan_of(data, affine)))["method"] == "none"
-    assert step_of(prepare(scan_of(head(affine, (70, 80, 70), noise=4), affine)))["method"] == "builtin"
+
+
+@pytest.mark.parametrize("noise", [1.5, 4, 10])
+def test_noise_in_the_air_is_no_skull_and_hides_none(noise):
+    affine = affine_of((3, 3, 3), (70, 80, 70))
+    brain = head(affine, (70, 80, 70))
+    for data in (head(affine, (70, 80, 70), noise=noise), np.abs(head(affine, (70, 80, 70), noise=noise))):
+        found = find_head(scan_of(data, affine))
+        assert (found.extraction.step["method"], found.extraction.flags) == ("none", ())
+        assert dice(found.mask, find_head(scan_of(brain, affine)).mask) > 0.97
+    data, inner = head_with_skull(affine, (70, 80, 70), noise=noise)
+    air = np.abs(head(affine, (70, 80, 70), noise=noise))
+    parted = np.where(~inner & (data < 60), air, data).astype(np.float32)  # bone as dark as air
+    for head_on in (data, parted):
+        flags = find_head(scan_of(head_on, affine), "none").extraction.flags
+        assert [flag.code for flag in flags] == ["skull_present"]
 
 
 def test_what_is_removed_although_no_skull_was_seen_is_flagged():

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from brain3d.scans.foreground import CUT_AREA_MM2, SLAB_MM, Background, extent, upper_rows
+from brain3d.scans.foreground import CUT_AREA_MM2, SLAB_MM, Background, extent, head_mask, upper_rows
 from brain3d.scans.types import Flag
 
 LOW_RESOLUTION_MM = 6.5
 RIM_MM = (6.0, 15.0)
 DEEP_MM = (21.0, 36.0)
 RIM_TO_DEEP = 0.6
-NOISY_AIR = 0.01  # of what typical tissue differs from it
 HEAD_MM = ((60.0, 300.0), (100.0, 250.0), (85.0, 200.0))
 # Less than any head, also one of which thick slices or a small field of view show only the top.
 LEAST_ML = 100.0
@@ -72,13 +71,13 @@ def flags_of(mask: np.ndarray, spacing_mm: float, voxel_mm: float) -> tuple[Flag
 
 
 def has_skull(coarse: np.ndarray, mask: np.ndarray, spacing_mm: float, background: Background) -> bool:
-    """Whether the upper part of the mask has a dark shell between its surface and its depth, as bone makes.
+    """Whether the upper part of the head has a dark shell between its surface and its depth, as bone makes.
 
-    Noisy air says the same: around a stripped brain the background is one value, but for traces of resampling.
+    Where the air has noise the head is `head_mask`'s, with the scalp that dark bone may part from the mask. Around most
+    stripped brains it has none.
     """
-    contrast = np.abs(coarse[mask] - np.float32(background.level))
-    if background.noise > NOISY_AIR * float(np.median(contrast)):
-        return True
+    if background.noise:
+        mask = head_mask(coarse, background)
     slab = upper_rows(mask, spacing_mm)
     depth = _depth_mm(mask, slab, spacing_mm)
     contrast = np.abs(coarse[slab] - np.float32(background.level))
