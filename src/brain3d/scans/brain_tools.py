@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,9 +96,7 @@ def _program(method: str) -> str:
 def _run(method: str, program: str, folder: Path) -> None:
     places = [str(folder / part) if part in (SCAN, BRAIN, MASK) else part for part in TOOLS[method].arguments]
     try:
-        done = subprocess.run(
-            [program, *places], cwd=folder, capture_output=True, stdin=subprocess.DEVNULL, timeout=LONGEST_S
-        )
+        done = _finished([program, *places], folder)
     except subprocess.TimeoutExpired as error:
         raise InputError(f"brain extraction by {method}: took more than an hour; give another method") from error
     except OSError as error:
@@ -110,6 +110,37 @@ def _run(method: str, program: str, folder: Path) -> None:
             f"brain extraction by {method}: it failed with exit code {done.returncode}"
             f"{f' ({words})' if words else ''}; mend that, or give another method"
         )
+
+
+def _finished(command: list[str], folder: Path) -> subprocess.CompletedProcess[bytes]:
+    """Run a program in a group of processes of its own, which ends with it, whatever ends it: no worker stays behind.
+
+    Raises TimeoutExpired after `LONGEST_S` seconds, and OSError where the program cannot be started.
+    """
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as running:
+        try:
+            out, said = running.communicate(timeout=LONGEST_S)
+        finally:
+            _end_group(running)
+    return subprocess.CompletedProcess(command, running.returncode, out, said)
+
+
+if sys.platform == "win32":
+
+    def _end_group(running: subprocess.Popen[bytes]) -> None:
+        running.kill()
+else:
+
+    def _end_group(running: subprocess.Popen[bytes]) -> None:
+        with suppress(ProcessLookupError):  # all of it has ended by itself
+            os.killpg(running.pid, signal.SIGKILL)
 
 
 def _read(method: str, folder: Path, shape: tuple[int, ...]) -> np.ndarray:
