@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
 
 from brain3d.scans.nifti import write_scan
 from brain3d.scans.orientation import to_canonical
@@ -150,7 +151,7 @@ def _read(method: str, folder: Path, shape: tuple[int, ...]) -> np.ndarray:
     try:
         image = nib.load(path)
         mask, _ = to_canonical(np.asarray(image.dataobj), np.asarray(image.affine))
-    except (nib.filebasedimages.ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
+    except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(f"brain extraction by {method}: its mask cannot be read; give another method") from error
     if mask.shape != shape:
         raise InputError(f"brain extraction by {method}: its mask is not on the scan's grid; give another method")

@@ -40,7 +40,8 @@ def field_of(data: np.ndarray, background: float = 0.0) -> Field:
     plane = filled.any(axis=0)
     first, second, third = map(_span, (filled.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0)))
     inside = data[first, second, third]
-    values = np.ascontiguousarray(inside - level if background else inside, dtype=np.float32)
+    values = np.empty(inside.shape, dtype=np.float32)
+    np.subtract(inside, level, out=values)  # in one pass, whatever the order in memory
     return Field(values, (first, second, third), data.shape, level)
 
 
