@@ -13,6 +13,7 @@ import pytest
 import brain3d.reading
 from brain3d.cli.main import main
 from brain3d.cohort import Study, read_manifest, write_manifest
+from brain3d.evaluation import predictions
 from brain3d.evaluation.predictions import PredictionFile, project
 from brain3d.evaluation.run import evaluate
 from brain3d.phantom.truth import Truth
@@ -249,6 +250,18 @@ def test_predictions_of_another_model_are_not_mixed_in(tmp_path: Path) -> None:
         PredictionFile(tmp_path / "predictions.jsonl", {"model": MODEL, "mirror_check": False})
     with pytest.raises(InputError, match="another model; give a new folder"):
         PredictionFile(tmp_path / "predictions.jsonl", {"model": {**MODEL, "hash": "1"}, "mirror_check": True})
+
+
+def test_a_prediction_file_of_another_preprocessing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "predictions.jsonl"
+    PredictionFile(path, {"model": MODEL})
+    PredictionFile(path, {"model": MODEL})
+    monkeypatch.setattr(predictions, "preprocessing_version", lambda: "1")
+    with pytest.raises(InputError, match="made with another preprocessing; give a new folder, or delete this file"):
+        PredictionFile(path, {"model": MODEL})
+    path.write_text('{"model": ' + json.dumps(MODEL) + "}\n")  # as written before the version was kept
+    with pytest.raises(InputError, match="another preprocessing"):
+        PredictionFile(path, {"model": MODEL})
 
 
 def test_predictions_of_another_cohort_are_not_reused(

@@ -1,7 +1,9 @@
 import os
 import stat
 import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from heads import ORDERS, affine_of, head, head_with_skull, reorder, scan_of
 
 from brain3d.phantom.cohort import phantom_scan
 from brain3d.phantom.draw import draw_phantom, head_grid
-from brain3d.scans import InputError, VolumeSpec, mirrored_scan, prepare
+from brain3d.scans import InputError, VolumeSpec, brain_tools, mirrored_scan, prepare
 from brain3d.scans.brain import METHODS
 from brain3d.scans.brain_surface import brain_mask
 from brain3d.scans.foreground import background_of, foreground_mask
@@ -102,7 +104,22 @@ def test_traces_of_noise_in_the_air_are_no_skull(with_skull):
     brain = head(affine, (70, 80, 70), noise=0.1)
     for data in (brain, np.abs(brain)):
         assert step_of(prepare(scan_of(data, affine)))["method"] == "none"
-    assert step_of(prepare(scan_of(head(affine, (70, 80, 70), noise=4), affine)))["method"] == "builtin"
+
+
+@pytest.mark.parametrize("noise", [1.5, 4, 10])
+def test_noise_in_the_air_is_no_skull_and_hides_none(noise):
+    affine = affine_of((3, 3, 3), (70, 80, 70))
+    brain = head(affine, (70, 80, 70))
+    for data in (head(affine, (70, 80, 70), noise=noise), np.abs(head(affine, (70, 80, 70), noise=noise))):
+        found = find_head(scan_of(data, affine))
+        assert (found.extraction.step["method"], found.extraction.flags) == ("none", ())
+        assert dice(found.mask, find_head(scan_of(brain, affine)).mask) > 0.97
+    data, inner = head_with_skull(affine, (70, 80, 70), noise=noise)
+    air = np.abs(head(affine, (70, 80, 70), noise=noise))
+    parted = np.where(~inner & (data < 60), air, data).astype(np.float32)  # bone as dark as air
+    for head_on in (data, parted):
+        flags = find_head(scan_of(head_on, affine), "none").extraction.flags
+        assert [flag.code for flag in flags] == ["skull_present"]
 
 
 def test_what_is_removed_although_no_skull_was_seen_is_flagged():
@@ -207,6 +224,44 @@ def test_a_program_that_fails_is_one_line_with_the_scans_name(body, words, tmp_p
     with pytest.raises(InputError, match=f"^some/scan.nii: brain extraction by synthstrip: .*{words}") as caught:
         prepare(replace(with_skull[0], given="some/scan.nii"), brain_extraction="synthstrip")
     assert "\n" not in str(caught.value)
+
+
+WORKER = """#!{python}
+import subprocess, sys, time
+streams = {streams}
+worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], stdout=streams, stderr=streams)
+open({place!r}, "w").write(str(worker.pid))
+{then}
+"""
+
+
+def gone(process: int) -> bool:
+    """Whether a process has ended, within five seconds; one that nobody waits for yet has ended too."""
+    for _ in range(100):
+        try:
+            state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except FileNotFoundError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
+@pytest.mark.parametrize(
+    ("streams", "then", "words"),
+    [("None", "time.sleep(600)", "took more than an hour"), ("subprocess.DEVNULL", 'sys.exit("broken")', "broken")],
+)
+def test_a_programs_workers_end_with_it(streams, then, words, tmp_path, monkeypatch, with_skull):
+    place = tmp_path / "worker"
+    install(tmp_path, monkeypatch, "synthstrip", "pass")
+    script = WORKER.format(python=sys.executable, streams=streams, place=str(place), then=then)
+    (tmp_path / PLACES["synthstrip"][0]).write_text(script)
+    monkeypatch.setattr(brain_tools, "LONGEST_S", 4.0)
+    with pytest.raises(InputError, match=words):
+        prepare(with_skull[0], brain_extraction="synthstrip")
+    assert gone(int(place.read_text()))
 
 
 @pytest.mark.parametrize(

@@ -85,10 +85,37 @@ def test_coarse_grey_values_make_no_segmentation_of_a_scan(levels: int) -> None:
     prepare(scan_of(np.rint(data * (levels / data.max())).astype(np.float32), AFFINE))
 
 
-def test_a_scan_enlarged_without_interpolation_is_no_atlas() -> None:
-    data = head(AFFINE, SHAPE) + np.where(BRAIN, 8 * NOISE, 0)
-    small = np.rint(data[::2, ::2, ::2])
-    prepare(scan_of(small.repeat(2, 0).repeat(2, 1).repeat(2, 2).astype(np.float32), AFFINE))
+@pytest.mark.parametrize("levels", [20, 14, 9])
+def test_few_grey_levels_make_no_segmentation_of_a_brain(levels: int, phantom: Phantom) -> None:
+    scan = phantom_scan(phantom)
+    few = np.rint(np.minimum(scan.data / np.percentile(scan.data[scan.data > 0], 99.5), 1) * levels)
+    prepare(replace(scan, data=few.astype(np.float32)))
+
+
+def enlarged(data: np.ndarray, times: int) -> Scan:
+    """Every so many voxels of it, each repeated so often along every axis, from some place within a block on."""
+    large = np.rint(data[::times, ::times, ::times])
+    for axis in range(3):
+        large = large.repeat(times, axis)
+    return scan_of(large[:, 1 : SHAPE[1] - 2].astype(np.float32), AFFINE)
+
+
+@pytest.mark.parametrize("times", [2, 3, 4])
+def test_a_scan_enlarged_without_interpolation_is_no_atlas(times: int) -> None:
+    prepare(enlarged(head(AFFINE, SHAPE) + np.where(BRAIN, 8 * NOISE, 0), times))
+
+
+@pytest.mark.parametrize(("labels", "words"), [(LABELS, "segmentation"), (BRAIN, "mask"), (CELLS, "atlas")])
+def test_enlarged_labels_are_labels(labels: np.ndarray, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        prepare(enlarged(labels, 2))
+
+
+@pytest.mark.parametrize("count", [9, 15, 40])
+def test_numbers_of_regions_are_no_grey_values(count: int) -> None:
+    regions = np.where(BRAIN, 1 + CELLS * 7 % count, 0)
+    with pytest.raises(InputError, match=r"segmentation|atlas"):
+        prepare(scan_of(regions.astype(np.float32), AFFINE))
 
 
 @pytest.fixture(scope="module")
@@ -115,9 +142,9 @@ def test_other_sequences_are_flagged(phantom: Phantom, grey: float, fluid: float
     flags = [flag for flag in prepare(scan, VolumeSpec()).flags if flag.code == "not_flair_like"]
     assert [like in flag.message for flag in flags] == ([] if like == "FLAIR" else [True])
     found = find_head(scan)
-    assert head_contrast(found, ()).like == like
+    assert head_contrast(found).like == like
     turned_about = replace(scan, data=scan.data[:, :, ::-1].copy())
-    assert head_contrast(find_head(turned_about), ()) == pytest.approx(head_contrast(found, ()), abs=1e-6)
+    assert head_contrast(find_head(turned_about)) == pytest.approx(head_contrast(found), abs=1e-6)
 
 
 def test_a_phantom_is_a_flair(phantom: Phantom) -> None:
@@ -126,7 +153,7 @@ def test_a_phantom_is_a_flair(phantom: Phantom) -> None:
 
 def test_an_image_without_tissues_is_of_unknown_contrast() -> None:
     data = np.where(BRAIN, 100 + 30 * ndimage.gaussian_filter(NOISE, 2) / 0.05, 0).astype(np.float32)
-    assert head_contrast(find_head(scan_of(data, AFFINE)), ()).like == "unknown"
+    assert head_contrast(find_head(scan_of(data, AFFINE))).like == "unknown"
 
 
 def test_the_template_that_is_shipped_is_the_one_that_is_made() -> None:

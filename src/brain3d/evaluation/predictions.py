@@ -20,7 +20,7 @@ from brain3d.evaluation.score import Answer
 from brain3d.reading.mirror_check import FINDINGS_UNSTABLE, SIDE_UNSTABLE
 from brain3d.reports import Report, parse_findings
 from brain3d.scans import InputError, Scan, VolumeSpec, mirrored_scan, read_scan
-from brain3d.scans.cache import CacheError, VolumeCache
+from brain3d.scans.cache import CacheError, VolumeCache, preprocessing_version
 
 FEATURES = 128
 UNSTABLE = {SIDE_UNSTABLE.code, FINDINGS_UNSTABLE.code}
@@ -93,12 +93,13 @@ def project(tokens: np.ndarray) -> tuple[float, ...]:
 class PredictionFile:
     """Predictions on disk, one JSON line each, appended whole; a first line says what made them.
 
-    Opening a file that another model, another cohort or other settings made is an InputError, and so is one
-    that is damaged or cannot be written. A line cut short by an interruption is dropped.
+    Opening a file that another model, another cohort, other settings or another version of the preprocessing made is
+    an InputError, and so is one that is damaged or cannot be written. A line cut short by an interruption is dropped.
     """
 
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
         self.path = path
+        settings = {**settings, "preprocessing": preprocessing_version()}
         self.done: dict[str, Prediction] = {}
         try:
             self._open(settings)

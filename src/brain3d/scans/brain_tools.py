@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
 
 from brain3d.scans.nifti import write_scan
 from brain3d.scans.orientation import to_canonical
@@ -94,9 +97,7 @@ def _program(method: str) -> str:
 def _run(method: str, program: str, folder: Path) -> None:
     places = [str(folder / part) if part in (SCAN, BRAIN, MASK) else part for part in TOOLS[method].arguments]
     try:
-        done = subprocess.run(
-            [program, *places], cwd=folder, capture_output=True, stdin=subprocess.DEVNULL, timeout=LONGEST_S
-        )
+        done = _finished([program, *places], folder)
     except subprocess.TimeoutExpired as error:
         raise InputError(f"brain extraction by {method}: took more than an hour; give another method") from error
     except OSError as error:
@@ -112,6 +113,37 @@ def _run(method: str, program: str, folder: Path) -> None:
         )
 
 
+def _finished(command: list[str], folder: Path) -> subprocess.CompletedProcess[bytes]:
+    """Run a program in a group of processes of its own, which ends with it, whatever ends it: no worker stays behind.
+
+    Raises TimeoutExpired after `LONGEST_S` seconds, and OSError where the program cannot be started.
+    """
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as running:
+        try:
+            out, said = running.communicate(timeout=LONGEST_S)
+        finally:
+            _end_group(running)
+    return subprocess.CompletedProcess(command, running.returncode, out, said)
+
+
+if sys.platform == "win32":
+
+    def _end_group(running: subprocess.Popen[bytes]) -> None:
+        running.kill()
+else:
+
+    def _end_group(running: subprocess.Popen[bytes]) -> None:
+        with suppress(ProcessLookupError):  # all of it has ended by itself
+            os.killpg(running.pid, signal.SIGKILL)
+
+
 def _read(method: str, folder: Path, shape: tuple[int, ...]) -> np.ndarray:
     path = folder / TOOLS[method].mask
     if not path.is_file():
@@ -119,7 +151,7 @@ def _read(method: str, folder: Path, shape: tuple[int, ...]) -> np.ndarray:
     try:
         image = nib.load(path)
         mask, _ = to_canonical(np.asarray(image.dataobj), np.asarray(image.affine))
-    except (nib.filebasedimages.ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
+    except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(f"brain extraction by {method}: its mask cannot be read; give another method") from error
     if mask.shape != shape:
         raise InputError(f"brain extraction by {method}: its mask is not on the scan's grid; give another method")

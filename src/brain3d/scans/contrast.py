@@ -118,8 +118,10 @@ def _laid_over(
 ) -> np.ndarray:
     """The template's places (3, N) as indices of the mask's grid."""
     middle = (np.array(mask.shape) - 1) / 2
-    head = (np.argwhere(mask) - middle) @ (turn.T * step) - offset_mm
-    spread = head[head[:, 0] > TOP_TO_CENTRE_MM - SLAB_MM, 1:].std(axis=0)
+    index = [places - at for places, at in zip(np.nonzero(mask), middle, strict=True)]
+    up, front, right = (sum(step * turn[axis, k] * index[k] for k in range(3)) - offset_mm[axis] for axis in range(3))
+    upper = up > TOP_TO_CENTRE_MM - SLAB_MM
+    spread = np.array([front[upper].std(), right[upper].std()])
     if skull:  # the spread of a solid ellipsoid is a share of its radius, which is less by the scalp's thickness
         spread = spread - SCALP_MM / 2
     back, across = spread / priors.spread_mm

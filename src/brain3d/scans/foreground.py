@@ -26,7 +26,11 @@ class Background(NamedTuple):
 def background_of(data: np.ndarray) -> Background:
     """The background of a canonical (D, H, W) array, from its faces but the lowest, where the neck leaves."""
     faces = (data[-1], data[:, 0], data[:, -1], data[:, :, 0], data[:, :, -1])
-    border = np.concatenate([face.ravel() for face in faces]).astype(np.float64)
+    border = np.concatenate([face.ravel() for face in faces])
+    usual = np.median(border[:: 1 + border.size // 1000])
+    if 2 * np.count_nonzero(border == usual) > border.size + 1:
+        return Background(float(usual), 0.0, True)
+    border = border.astype(np.float64)
     values, counts = np.unique(border, return_counts=True)
     mode = int(np.argmax(counts))
     constant = bool(counts[mode] >= 0.3 * border.size)
@@ -84,13 +88,17 @@ def largest_piece(mask: np.ndarray) -> np.ndarray:
 
 
 def _filled(mask: np.ndarray) -> np.ndarray:
-    """The mask with its holes filled, in three dimensions and in each axial slice; only its own box can hold any."""
+    """The mask with the holes of each axial slice filled, which are those in three dimensions too, in its box."""
     in_plane = np.zeros((3, 3, 3), dtype=bool)
     in_plane[1] = ndimage.generate_binary_structure(2, 1)
     result = np.array(mask)
     for box in ndimage.find_objects(mask.view(np.uint8)):
-        filled = ndimage.binary_fill_holes(mask[box])
-        result[box] = ndimage.binary_fill_holes(filled, structure=in_plane)
+        labels, count = ndimage.label(~mask[box], structure=in_plane)
+        open_ = np.zeros(count + 1, dtype=bool)
+        for face in (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]):
+            open_[face] = True
+        open_[0] = False  # the mask itself
+        result[box] = ~open_[labels]
     return result
 
 
@@ -145,12 +153,18 @@ def midline_of(mask: np.ndarray) -> float:
 def brain_centre(mask: np.ndarray, spacing_mm: Sequence[float]) -> tuple[float, float, float]:
     """The (d, h, w) index on which a volume is centred, fractional, in a canonical (D, H, W) mask.
 
+    d and h are those of `height_and_depth`, w is the midline of the uppermost 100 mm. ValueError for an empty mask.
+    """
+    return *height_and_depth(mask, spacing_mm), midline_of(upper_slab(mask, spacing_mm))
+
+
+def height_and_depth(mask: np.ndarray, spacing_mm: Sequence[float]) -> tuple[float, float]:
+    """The (d, h) index on which a volume is centred, fractional, in a canonical (D, H, W) mask.
+
     d lies 70 mm below the mask's top (which is there however far down the scan reaches); h is the middle of
-    the mask's extent and w its midline, both from the uppermost 100 mm. ValueError for an empty mask.
+    the mask's extent in the uppermost 100 mm. ValueError for an empty mask.
     """
     if not mask.any():
         raise ValueError("an empty mask has no centre")
-    slab = upper_slab(mask, spacing_mm)
-    front_to_back = extent(slab.sum(axis=(0, 2)))
-    d = top_of(mask, spacing_mm) - TOP_TO_CENTRE_MM / spacing_mm[0]
-    return d, sum(front_to_back) / 2, midline_of(slab)
+    front_to_back = extent(upper_slab(mask, spacing_mm).sum(axis=(0, 2)))
+    return top_of(mask, spacing_mm) - TOP_TO_CENTRE_MM / spacing_mm[0], sum(front_to_back) / 2

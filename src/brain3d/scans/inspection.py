@@ -163,7 +163,8 @@ def inspect_scan(scan: Scan, stored: Stored, spec: VolumeSpec, *, brain_extracti
     Raises InputError where `prepare` does, and for the same `brain_extraction`.
     """
     head = find_head(scan, brain_extraction)
-    volume = volume_of(scan, head, spec)
+    contrast = head_contrast(head)
+    volume = volume_of(scan, head, spec, contrast)
     orientation = _orientation(scan, stored, head)
     intensity = _intensity(scan, head)
     return Inspection(
@@ -184,7 +185,7 @@ def inspect_scan(scan: Scan, stored: Stored, spec: VolumeSpec, *, brain_extracti
         series=stored.series,
         orientation=orientation,
         intensity=intensity,
-        contrast=_tissues(head_contrast(head, volume.flags)),
+        contrast=_tissues(contrast),
         brain=_brain(scan, head, spec),
         model_volume=spec,
         preprocessing=volume.steps,

@@ -9,6 +9,9 @@ from brain3d.scans.foreground import Background, extent, upper_rows
 
 SAMPLE = 150_000
 FEW_LABELS, MANY_LABELS = 16, 1024
+GREYS = 8  # fewer values can be tissues that lie one around the other, in the order of their labels
+BY_ONE, GRADED = 0.6, 0.04
+BLOCKS = 8
 ALIKE_OF_FEW, ALIKE_OF_MANY = 0.5, 0.75
 LARGEST_MM = (300.0, 260.0)  # front to back, left to right: more than any head
 # Of CT in Hounsfield units: air, the brain, and what a shift to positive numbers adds (1000 or 1024).
@@ -34,26 +37,68 @@ def wrong_kind(data: np.ndarray, coarse: np.ndarray, mask: np.ndarray, step: flo
 def kind_of_labels(data: np.ndarray, background: Background) -> str:
     """Which kind of labels a canonical (D, H, W) image is, a mask, a segmentation or an atlas, in words; or "".
 
-    They have few values, and neighbours mostly have the same one.
+    They have few values, and neighbours mostly have the same one, also where voxels were not merely repeated; and
+    neighbours that differ do so at random, while the values of an image rise and fall one after the other.
     """
     every = min(max(1, data.size // SAMPLE), data.shape[0])
     planes = data[data.shape[0] // 2 % every :: every]
+    alike = _same_neighbours(planes, background)
+    if alike >= ALIKE_OF_FEW:
+        planes = _unenlarged(planes)
+        alike = _same_neighbours(planes, background)
+    if alike < ALIKE_OF_FEW:
+        return ""
+    values = np.unique(planes[planes != np.float32(background.level)])
+    if len(values) == 1:
+        return "a mask or an empty shape, one value throughout; give the FLAIR scan itself"
+    whole = alike >= ALIKE_OF_MANY and len(values) <= MANY_LABELS and np.array_equal(values, np.rint(values))
+    if not (len(values) <= FEW_LABELS or whole) or _is_graded(planes, values, background):
+        return ""
+    if len(values) <= FEW_LABELS:
+        return f"a segmentation ({len(values)} labels), not an image; give the FLAIR scan itself"
+    return f"an atlas of labels ({len(values)} of them), not an image; give the FLAIR scan itself"
+
+
+def _same_neighbours(planes: np.ndarray, background: Background) -> float:
+    """The share of neighbours in the planes (N, H, W), both no background, of one value; the least of both axes."""
     tissue = planes != np.float32(background.level)
     alike = []
     for axis in (1, 2):
         one, other = (slice(None),) * axis + (slice(1, None),), (slice(None),) * axis + (slice(None, -1),)
         both = tissue[one] & tissue[other]
         alike.append(float((planes[one] == planes[other])[both].mean()) if both.any() else 0.0)
-    if min(alike) < ALIKE_OF_FEW:
-        return ""
-    values = np.unique(planes[tissue])
-    if len(values) == 1:
-        return "a mask or an empty shape, one value throughout; give the FLAIR scan itself"
-    if len(values) <= FEW_LABELS:
-        return f"a segmentation ({len(values)} labels), not an image; give the FLAIR scan itself"
-    if min(alike) >= ALIKE_OF_MANY and len(values) <= MANY_LABELS and np.array_equal(values, np.rint(values)):
-        return f"an atlas of labels ({len(values)} of them), not an image; give the FLAIR scan itself"
-    return ""
+    return min(alike)
+
+
+def _unenlarged(planes: np.ndarray) -> np.ndarray:
+    """The planes (N, H, W) with one voxel of each that was repeated a whole number of times."""
+    for axis in (1, 2):
+        rows = np.moveaxis(planes, axis, 0)
+        borders = 1 + np.flatnonzero((rows[1:] != rows[:-1]).any(axis=(1, 2)))
+        size = int(np.gcd.reduce(np.diff(borders))) if len(borders) > BLOCKS else 1
+        planes = np.moveaxis(rows[borders[0] % size :: size], 0, axis) if size > 1 else planes
+    return planes
+
+
+def _is_graded(planes: np.ndarray, values: np.ndarray, background: Background) -> bool:
+    """Whether values, sorted, follow one another from place to place, as grey levels do and labels do not.
+
+    Then most neighbours that differ do so by one step, and often the next differs by more in the same direction.
+    """
+    if len(values) < GREYS:
+        return False
+    tissue, steps = planes != np.float32(background.level), np.searchsorted(values, planes)
+    for axis in (1, 2):
+        rank, inside = np.moveaxis(steps, axis, 0), np.moveaxis(tissue, axis, 0)
+        rise, both = np.diff(rank, axis=0), inside[1:] & inside[:-1]
+        sizes = np.abs(rise[both])
+        first, second = (part[both[1:] & both[:-1]] for part in (rise[:-1], rise[1:]))
+        changed, turned = int(np.count_nonzero(sizes)), int(np.count_nonzero((first != 0) | (second != 0)))
+        by_one = int(np.count_nonzero(sizes == 1)) / max(1, changed)
+        graded = int(np.count_nonzero(first * second > 0)) / max(1, turned)
+        if by_one < BY_ONE or graded < GRADED:
+            return False
+    return True
 
 
 def _too_large(mask: np.ndarray, step: float) -> str:

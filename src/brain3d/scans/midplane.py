@@ -17,7 +17,7 @@ SEARCH_DEG = (-20.0, -10.0, 0.0, 10.0, 20.0)
 SEARCH_MM = (-8.0, 0.0, 8.0)
 POINTS = 3000
 ROUGHLY = 4  # every so many of the points decide where the search begins
-SMOOTH_MM = 2.0
+SMOOTH_MM, TRUNCATE = 2.0, 4.0  # the width of the Gaussian, and at how many widths it ends
 DOUBT = 2.0  # differences beyond this many deviations count alike: a lesion is no evidence against a plane
 OUTSIDE, BRIGHTEST = -3.0, 4.0
 
@@ -69,11 +69,23 @@ def mid_plane(image: np.ndarray, mask: np.ndarray, step: float) -> MidPlane:
     """
     if not mask.any():
         raise ValueError("an empty mask has no midline")
-    smooth = _standardised(ndimage.gaussian_filter(np.asarray(image, dtype=np.float32), SMOOTH_MM / step), mask)
-    here, there = _Symmetry(smooth, mask, step), _Symmetry(smooth[..., ::-1], mask[..., ::-1], step)
+    box = _around(mask, 1 + int(np.ceil(TRUNCATE * SMOOTH_MM / step)))
+    near, head = np.asarray(image[box], dtype=np.float32), mask[box]
+    smooth, wide = np.full(mask.shape, OUTSIDE, dtype=np.float32), np.zeros(mask.shape, dtype=bool)
+    smooth[box] = _standardised(ndimage.gaussian_filter(near, SMOOTH_MM / step, truncate=TRUNCATE), head)
+    wide[box] = ndimage.binary_dilation(head)
+    here, there = _Symmetry(smooth, wide, step), _Symmetry(smooth[..., ::-1], wide[..., ::-1], step)
     offset, roll, yaw = (round(float(value) / 2, 2) + 0.0 for value in here.search() - there.search())
     likeness = here.likeness(np.array([offset, roll, yaw])) + there.likeness(-np.array([offset, roll, yaw]))
     return MidPlane(offset, roll, yaw, round(likeness / 2, 3))
+
+
+def _around(mask: np.ndarray, room: int) -> tuple[slice, ...]:
+    """The box of a mask with so much room around it as the image has."""
+    (box,) = ndimage.find_objects(mask.view(np.uint8))
+    return tuple(
+        slice(max(0, side.start - room), min(n, side.stop + room)) for side, n in zip(box, mask.shape, strict=True)
+    )
 
 
 def _standardised(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -84,10 +96,13 @@ def _standardised(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 class _Symmetry:
-    """How unlike itself a standardised image is when it is mirrored about a plane (offset mm, roll, yaw degrees)."""
+    """How unlike itself a standardised image is when it is mirrored about a plane (offset mm, roll, yaw degrees).
+
+    `mask` are the places that are compared.
+    """
 
     def __init__(self, image: np.ndarray, mask: np.ndarray, step: float) -> None:
-        inside = np.argwhere(ndimage.binary_dilation(mask))
+        inside = np.argwhere(mask)
         inside = inside[:: max(1, len(inside) // POINTS)]
         self.image, self.step = np.ascontiguousarray(image), step
         self.middle = (np.array(image.shape)[:, None] - 1) / 2

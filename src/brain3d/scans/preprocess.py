@@ -16,11 +16,12 @@ from brain3d.scans.foreground import (
     background_of,
     brain_centre,
     foreground_mask,
+    height_and_depth,
 )
 from brain3d.scans.kinds import kind_of_labels, wrong_kind
 from brain3d.scans.midplane import MidPlane, mid_plane
-from brain3d.scans.orientation import to_canonical
-from brain3d.scans.resample import resample, rounded_geometry
+from brain3d.scans.orientation import canonical_view
+from brain3d.scans.resample import Field, field_of, read_grid, read_places, resample, rounded_geometry
 from brain3d.scans.types import Flag, InputError, Scan, Volume, VolumeSpec
 
 __all__ = ["brain_centre", "foreground_mask", "normalise", "prepare"]
@@ -40,8 +41,13 @@ def normalise(data: np.ndarray, mask: np.ndarray) -> np.ndarray:
     Over the mask, z = (x - median) / (1.4826 MAD), with the standard deviation where the MAD is zero; z is
     clipped to [`Z_LOW`, `Z_HIGH`] and that range mapped linearly to [-1, 1].
     """
-    result = np.full(data.shape, -1.0, dtype=np.float32)
-    inside = np.asarray(data[mask], dtype=np.float64)
+    return _normalised(data[mask], mask)
+
+
+def _normalised(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """`normalise` of an image that has these (N,) values inside the mask."""
+    result = np.full(mask.shape, -1.0, dtype=np.float32)
+    inside = np.asarray(values, dtype=np.float64)
     if inside.size == 0:
         return result
     median = float(np.median(inside))
@@ -52,14 +58,16 @@ def normalise(data: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 class Head(NamedTuple):
-    """A scan in canonical order (D, H, W) and what was found in it.
+    """A scan in canonical order (D, H, W), a view of its own data, and what was found in it.
 
-    `geometry` is `rounded_geometry`'s; `coarse` and `mask` the field of view and its foreground at `COARSE_MM`, which
-    is the brain alone where that was extracted; `plane` is its mid-sagittal plane; `offset_mm` goes from the field's
-    middle to the brain's centre, towards superior, anterior and right of the head held straight.
+    `field` is what it holds besides its background; `geometry` is `rounded_geometry`'s; `coarse` and `mask` the field
+    of view and its foreground at `COARSE_MM`, which is the brain alone where that was extracted; `plane` is its
+    mid-sagittal plane; `offset_mm` goes from the field's middle to the brain's centre, towards superior, anterior and
+    right of the head held straight.
     """
 
     data: np.ndarray
+    field: Field
     affine: np.ndarray
     geometry: np.ndarray
     background: Background
@@ -92,15 +100,17 @@ def prepare(scan: Scan, spec: VolumeSpec | None = None, *, brain_extraction: str
     the stored order of the axes or on the affine's translation. Raises InputError, with the file's name where the scan
     came from one, where the image holds nothing that could be a head, and where brain extraction cannot be done.
     """
-    return volume_of(scan, find_head(scan, brain_extraction), VolumeSpec() if spec is None else spec)
+    head = find_head(scan, brain_extraction)
+    return volume_of(scan, head, VolumeSpec() if spec is None else spec, head_contrast(head))
 
 
 def find_head(scan: Scan, brain_extraction: str = AUTO) -> Head:
     """Where the head and the brain's centre are; raises as `prepare` does."""
-    data, affine = to_canonical(scan.data, scan.affine)
+    data, affine = canonical_view(scan.data, scan.affine)
     geometry = rounded_geometry(affine)
     background = background_of(data)
-    coarse, mask = _coarse(data, geometry, background)
+    field = field_of(data, background.level)
+    coarse, mask = _coarse(field, geometry, background)
     named = f"{scan.given}: " if scan.given else ""
     problem = kind_of_labels(data, background)
     if not problem and (unlike := unlike_a_head(coarse, mask, COARSE_MM)):
@@ -116,32 +126,31 @@ def find_head(scan: Scan, brain_extraction: str = AUTO) -> Head:
     mask = mask if found.mask is None else found.mask
     plane = mid_plane(coarse, mask, COARSE_MM)
     offset_mm = _offset_of_centre(mask, plane, _turn(plane))
-    return Head(data, affine, geometry, background, coarse, mask, plane, offset_mm, found)
+    return Head(data, field, affine, geometry, background, coarse, mask, plane, offset_mm, found)
 
 
-def volume_of(scan: Scan, head: Head, spec: VolumeSpec) -> Volume:
-    """The volume of a scan in which the head was found."""
-    geometry, background = head.turn @ head.geometry, head.background
-    values = resample(head.data, geometry, head.centre, spec.shape, spec.spacing_mm, background.level)
+def volume_of(scan: Scan, head: Head, spec: VolumeSpec, contrast: Contrast) -> Volume:
+    """The volume of a scan in which the head was found, and its contrast, `head_contrast`'s."""
     inside = _mask_on_grid(head.mask, head.turn, head.offset_mm, spec)
+    values = read_places(head.field, head.turn @ head.geometry, head.centre, inside, spec.spacing_mm)
     voxel_mm = float(_spacing(head.geometry).max())
     return Volume(
-        data=normalise(values, inside)[None],
+        data=_normalised(values, inside)[None],
         affine=_grid_affine(head.affine, head.centre, head.turn, spec),
         steps=_steps(head, spec),
         flags=scan.flags
         + head.extraction.flags
         + flags_of(head.mask, COARSE_MM, voxel_mm)
-        + flags_of_contrast(head_contrast(head, head.extraction.flags))
+        + flags_of_contrast(contrast)
         + (() if head.plane.likeness >= LEAST_LIKENESS else (MIDLINE_UNCERTAIN,)),
         side_known=scan.side_known,
     )
 
 
-def head_contrast(head: Head, flags: Sequence[Flag]) -> Contrast:
-    """How bright the tissues of a head are beside each other; `flags` say whether the skull was left in."""
+def head_contrast(head: Head) -> Contrast:
+    """How bright the tissues of a head are beside each other."""
     image = head.coarse - np.float32(head.background.level)
-    skull = any(flag.code == "skull_present" for flag in flags)
+    skull = any(flag.code == "skull_present" for flag in head.extraction.flags)
     return contrast_of(image, head.mask, COARSE_MM, head.turn, head.offset_mm, skull)
 
 
@@ -153,19 +162,20 @@ def _offset_of_centre(mask: np.ndarray, plane: MidPlane, turn: np.ndarray) -> np
     """From the middle of the image to the centre of the volume, in mm along the axes of the head held straight."""
     room = [int(np.ceil(n)) + 2 for n in np.abs(turn) @ np.array(mask.shape)]
     upright = _share(mask, turn, np.zeros(3), room, COARSE_MM) >= HALF
-    offset = (np.array(brain_centre(upright, (COARSE_MM,) * 3)) - (np.array(room) - 1) / 2) * COARSE_MM
-    if plane.likeness >= LEAST_LIKENESS:
+    centred = plane.likeness >= LEAST_LIKENESS
+    found = (*height_and_depth(upright, (COARSE_MM,) * 3), 0.0) if centred else brain_centre(upright, (COARSE_MM,) * 3)
+    offset = (np.array(found) - (np.array(room) - 1) / 2) * COARSE_MM
+    if centred:
         offset[2] = plane.offset_mm
     # Rounded about the middle, so that a scan and its mirror image are treated alike to the last bit.
     return np.asarray(np.round(offset, 2))
 
 
-def _coarse(data: np.ndarray, geometry: np.ndarray, background: Background) -> tuple[np.ndarray, np.ndarray]:
+def _coarse(field: Field, geometry: np.ndarray, background: Background) -> tuple[np.ndarray, np.ndarray]:
     """The whole field of view at 3 mm along the world's axes, and its foreground."""
-    reach_mm = np.abs(geometry) @ np.array(data.shape, dtype=np.float64)
+    reach_mm = np.abs(geometry) @ np.array(field.shape, dtype=np.float64)
     shape = [int(np.ceil(mm / COARSE_MM)) + 2 for mm in np.round(reach_mm, 3)]
-    middle = (np.array(data.shape) - 1) / 2
-    coarse = resample(data, geometry, middle, shape, COARSE_MM, background.level)
+    coarse = read_grid(field, geometry, (np.array(field.shape) - 1) / 2, shape, COARSE_MM)
     return coarse, foreground_mask(coarse, background)
 
 

@@ -99,9 +99,10 @@ def _resized(view: np.ndarray, low: float, high: float, shape: Sequence[int]) ->
         plane = _between(clipped(d0[index]), clipped(d1[index]), d_share[index])
         rows = _between(plane[h0], plane[h1], h_share[:, None])
         read = _between(rows[:, w0], rows[:, w1], w_share)
-        read -= lowest
+        if lowest:
+            read -= lowest
         read /= span
-        result[index] = np.clip(read, 0.0, 1.0, out=read)
+        np.clip(read, 0.0, 1.0, out=result[index])
     return result
 
 

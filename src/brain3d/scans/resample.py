@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage, sparse
@@ -21,49 +23,65 @@ def rounded_geometry(affine: np.ndarray) -> np.ndarray:
     return np.asarray(cosines * spacing + 0.0)
 
 
-def triangle_weights(
-    n_in: int, positions: np.ndarray, step: float, dtype: type[np.floating] = np.float32
-) -> sparse.csr_matrix:
-    """Sparse (n_out, n_in) weights that read an axis of `n_in` voxels at fractional `positions`.
+class Field(NamedTuple):
+    """What a canonical (D, H, W) array of `shape` holds besides its background: `values` float32 less that, in C order,
+    of the smallest `box` outside of which there is nothing else; one voxel where there is nothing at all."""
 
-    The kernel is a triangle as wide as the larger of the input and the output step (`step`, in input voxels):
-    linear interpolation upwards, averaging downwards. What falls outside the axis counts as zero.
-    """
-    half = max(1.0, step)
-    taps = np.floor(positions)[:, None] + np.arange(-np.ceil(half), np.ceil(half) + 1)
-    weights = np.maximum(0.0, 1.0 - np.abs(taps - positions[:, None]) / half)
-    weights /= weights.sum(axis=1, keepdims=True)
-    rows = np.broadcast_to(np.arange(len(positions))[:, None], taps.shape)
-    keep = (taps >= 0) & (taps < n_in) & (weights > 0)
-    entries = (weights[keep].astype(dtype), (rows[keep], taps[keep].astype(np.int64)))
-    return sparse.csr_matrix(entries, shape=(len(positions), n_in))
+    values: np.ndarray
+    box: tuple[slice, slice, slice]
+    shape: tuple[int, ...]
+    background: np.float32
 
 
-def _apply(data: np.ndarray, matrices: Sequence[sparse.csr_matrix]) -> np.ndarray:
-    """Each matrix along its own axis of a 3-D array, rolling the axes so that each in turn comes first.
-
-    The zeros around what the array holds, the air around a head without its skull, are left out: they change no bit.
-    """
-    box = _occupied(data)
-    data = data[box]
-    for matrix, kept in zip(matrices, box, strict=True):
-        rest = data.shape[1:]
-        flat = matrix[:, kept] @ data.reshape(data.shape[0], -1)
-        data = np.ascontiguousarray(np.moveaxis(flat.reshape(-1, *rest), 0, -1))
-    return data
-
-
-def _occupied(data: np.ndarray) -> tuple[slice, slice, slice]:
-    """The smallest box of a 3-D array outside of which all is zero; one voxel where there is nothing else."""
-    filled = data != 0
+def field_of(data: np.ndarray, background: float = 0.0) -> Field:
+    """What a canonical (D, H, W) array, also a view in any order of memory, holds besides its background."""
+    level = np.float32(background)
+    filled = data != level
     plane = filled.any(axis=0)
     first, second, third = map(_span, (filled.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0)))
-    return first, second, third
+    inside = data[first, second, third]
+    values = np.empty(inside.shape, dtype=np.float32)
+    np.subtract(inside, level, out=values)  # in one pass, whatever the order in memory
+    return Field(values, (first, second, third), data.shape, level)
 
 
 def _span(filled: np.ndarray) -> slice:
     places = np.flatnonzero(filled)
     return slice(int(places[0]), int(places[-1]) + 1) if places.size else slice(0, 1)
+
+
+def triangle_weights(
+    n_in: int, positions: np.ndarray, step: float, dtype: type[np.floating] = np.float32, kept: slice | None = None
+) -> sparse.csr_matrix:
+    """Sparse (n_out, n_in) weights that read an axis of `n_in` voxels at fractional `positions`.
+
+    The kernel is a triangle as wide as the larger of the input and the output step (`step`, in input voxels):
+    linear interpolation upwards, averaging downwards. What falls outside the axis counts as zero. Of the columns those
+    in `kept` alone are made, where it is given.
+    """
+    half = max(1.0, step)
+    first, last = (0, n_in) if kept is None else (kept.start, kept.stop)
+    taps = np.floor(positions)[:, None] + np.arange(-np.ceil(half), np.ceil(half) + 1)
+    weights = np.maximum(0.0, 1.0 - np.abs(taps - positions[:, None]) / half)
+    weights /= weights.sum(axis=1, keepdims=True)
+    keep = (taps >= first) & (taps < last) & (weights > 0)
+    starts = np.concatenate([[0], np.cumsum(keep.sum(axis=1))]).astype(np.int32)
+    columns = (taps[keep] - first).astype(np.int32)
+    return sparse.csr_matrix((weights[keep].astype(dtype), columns, starts), shape=(len(positions), last - first))
+
+
+def _apply(field: Field, matrices: Sequence[sparse.csr_matrix]) -> np.ndarray:
+    """Each matrix, its columns those of the field's box, along its own axis; the axes are rolled so that each in turn
+    comes first. What air around the head alone would give is left out until the end: it is zero."""
+    data, box = field.values, []
+    for matrix in matrices:
+        rows = _span(np.diff(matrix.indptr) > 0)
+        flat = (matrix @ data.reshape(data.shape[0], -1))[rows]
+        data = np.ascontiguousarray(np.moveaxis(flat.reshape(-1, *data.shape[1:]), 0, -1))
+        box.append(rows)
+    result = np.zeros([matrix.shape[0] for matrix in matrices], dtype=data.dtype)
+    result[tuple(box)] = data
+    return result
 
 
 def resample(
@@ -79,46 +97,93 @@ def resample(
     `geometry` is `rounded_geometry`'s matrix; `centre` the (d, h, w) index, in `data`, of the new grid's
     centre (index shape / 2 - 0.5); `background` the value outside the field of view. Returns float32.
     """
-    shifted = data - np.float32(background) if background else np.asarray(data, dtype=np.float32)
-    off_diagonal = geometry - np.diag(np.diag(geometry))
-    read = _resample_oblique if np.any(off_diagonal) else _resample_aligned
-    result = read(shifted, geometry, np.asarray(centre, dtype=np.float64), tuple(shape), spacing_mm)
-    return np.asarray(result + np.float32(background), dtype=np.float32)
+    return read_grid(field_of(data, background), geometry, centre, shape, spacing_mm)
 
 
-def _resample_aligned(
-    data: np.ndarray, geometry: np.ndarray, centre: np.ndarray, shape: tuple[int, ...], spacing_mm: float
+def read_grid(
+    field: Field, geometry: np.ndarray, centre: Sequence[float] | np.ndarray, shape: Sequence[int], spacing_mm: float
+) -> np.ndarray:
+    """`resample` of the array that the field was made of, with its background."""
+    middle, shape = np.asarray(centre, dtype=np.float64), tuple(shape)
+    if not _is_oblique(geometry):
+        return _aligned(field, geometry, middle, shape, spacing_mm) + field.background
+    result = np.zeros(shape, dtype=np.float32)
+    box = _reached(field, geometry, middle, shape, spacing_mm)
+    sizes = [side.stop - side.start for side in box]
+    grid = [
+        np.arange(side.start, side.stop).reshape([-1 if k == axis else 1 for k in range(3)])
+        for axis, side in enumerate(box)
+    ]
+    if min(sizes) > 0:
+        result[box] = _oblique(field, geometry, middle, shape, spacing_mm, grid)
+    return result + field.background
+
+
+def read_places(
+    field: Field, geometry: np.ndarray, centre: Sequence[float] | np.ndarray, places: np.ndarray, spacing_mm: float
+) -> np.ndarray:
+    """What `read_grid` reads at the True places (D, H, W) of a grid alone: (N,) float32, in their order."""
+    middle = np.asarray(centre, dtype=np.float64)
+    if not _is_oblique(geometry):
+        return _aligned(field, geometry, middle, places.shape, spacing_mm)[places] + field.background
+    return _oblique(field, geometry, middle, places.shape, spacing_mm, np.nonzero(places)) + field.background
+
+
+def _is_oblique(geometry: np.ndarray) -> bool:
+    return bool(np.any(geometry - np.diag(np.diag(geometry))))
+
+
+def _aligned(
+    field: Field, geometry: np.ndarray, centre: np.ndarray, shape: tuple[int, ...], spacing_mm: float
 ) -> np.ndarray:
     matrices = []
     for axis in range(3):
         step = spacing_mm / geometry[axis, axis]
         positions = centre[axis] + (np.arange(shape[axis]) - (shape[axis] - 1) / 2) * step
-        matrices.append(triangle_weights(data.shape[axis], positions, step))
-    return _apply(data, matrices)
+        matrices.append(triangle_weights(field.shape[axis], positions, step, kept=field.box[axis]))
+    return _apply(field, matrices)
 
 
-def _resample_oblique(
-    data: np.ndarray, geometry: np.ndarray, centre: np.ndarray, shape: tuple[int, ...], spacing_mm: float
+def _reached(
+    field: Field, geometry: np.ndarray, centre: np.ndarray, shape: tuple[int, ...], spacing_mm: float
+) -> tuple[slice, ...]:
+    """The box of the grid outside of which neither kernel reads anything of the field's box, with a little room."""
+    step = spacing_mm / np.sqrt((geometry**2).sum(axis=0))
+    room = np.maximum(1.0, step) + np.maximum(1.0, step / 2) + 0.01
+    sides = [(side.start - more, side.stop - 1 + more) for side, more in zip(field.box, room, strict=True)]
+    corners = (np.array(list(product(*sides))) - centre) @ geometry.T / spacing_mm + (np.array(shape) - 1) / 2
+    first = np.clip(np.floor(corners.min(axis=0)), 0, shape).astype(int)
+    last = np.clip(np.ceil(corners.max(axis=0)) + 1, first, shape).astype(int)
+    return tuple(map(slice, first.tolist(), last.tolist()))
+
+
+def _oblique(
+    field: Field,
+    geometry: np.ndarray,
+    centre: np.ndarray,
+    shape: tuple[int, ...],
+    spacing_mm: float,
+    grid: Sequence[np.ndarray],
 ) -> np.ndarray:
-    """Average along the scan's own axes onto a grid twice as fine as the target, then read trilinearly."""
+    """Average along the scan's own axes onto a grid twice as fine as the target, then read trilinearly.
+
+    `grid` has three arrays of indices of the target, which broadcast to what is returned.
+    """
     matrices, inner_steps, inner_sizes = [], np.empty(3), np.empty(3, dtype=np.int64)
     for axis in range(3):
         step = spacing_mm / float(np.sqrt((geometry[:, axis] ** 2).sum()))
         inner_steps[axis] = max(1.0, step / 2)
-        n = data.shape[axis]
+        n = field.shape[axis]
         inner_sizes[axis] = 2 * int(np.ceil(((n - 1) / 2 + step) / inner_steps[axis])) + 1
         offsets = (np.arange(inner_sizes[axis]) - (inner_sizes[axis] - 1) / 2) * inner_steps[axis]
-        matrices.append(triangle_weights(n, (n - 1) / 2 + offsets, step))
-    inner = _apply(data, matrices)
+        matrices.append(triangle_weights(n, (n - 1) / 2 + offsets, step, kept=field.box[axis]))
+    inner = _apply(field, matrices)
 
     inverse = np.linalg.inv(geometry)
-    grid = [(np.arange(n) - (n - 1) / 2) * spacing_mm for n in shape]
-    coordinates = np.empty((3, *shape))
+    from_middle_mm = [(index - (n - 1) / 2) * spacing_mm for index, n in zip(grid, shape, strict=True)]
+    coordinates = np.empty((3, *np.broadcast_shapes(*(index.shape for index in grid))))
     for axis in range(3):
-        index = sum(
-            inverse[axis, world] * grid[world].reshape([-1 if k == world else 1 for k in range(3)])
-            for world in range(3)
-        )
-        from_middle = (index + (centre[axis] - (data.shape[axis] - 1) / 2)) / inner_steps[axis]
+        index = sum(inverse[axis, world] * from_middle_mm[world] for world in range(3))
+        from_middle = (index + (centre[axis] - (field.shape[axis] - 1) / 2)) / inner_steps[axis]
         coordinates[axis] = from_middle + (inner_sizes[axis] - 1) / 2
     return np.asarray(ndimage.map_coordinates(inner, coordinates, order=1, mode="constant", cval=0.0))
