@@ -14,7 +14,7 @@ BACKGROUND = -0.999
 def augmented(volume: np.ndarray, content: str, seed: int, number: int) -> np.ndarray:
     """A prepared volume (1, D, H, W) in [-1, 1] with its intensities changed; background stays as it is.
 
-    Contrast by a gamma and a scale about the middle of the tissue, brightness, a smooth field as of a coil, and a little
+    Contrast by a gamma and a scale about the middle of the tissue, brightness, a smooth field as of a coil, a little
     noise. The same for the same content, seed and number, wherever and whenever; number 0 is the volume unchanged. No
     shape is changed: left stays left, and what the report says stays true.
 

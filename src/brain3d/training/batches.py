@@ -11,9 +11,9 @@ POOL = 16  # batches whose studies are sorted by length together: the more, the 
 
 
 class View(NamedTuple):
-    """One study as one step sees it: mirrored or not, its intensities left as they are (0) or changed (1, 2, ...)."""
+    """One study, by its row in the data, as one step sees it: mirrored or not, its intensities left as they are (0) or changed (1, 2, ...)."""
 
-    index: int
+    row: int
     mirrored: bool = False
     augmentation: int = 0
 
@@ -96,7 +96,7 @@ def views_of(rows: np.ndarray, *, seed: int, epoch: int, mirror: float = 0.5, au
     if not 0 <= mirror <= 1 or augmentations < 0:
         raise ValueError(f"mirror {mirror} is not within 0..1, or augmentations {augmentations} below 0")
     views = []
-    for index in rows.tolist():
-        rng = np.random.default_rng([seed, epoch, 2, index])
-        views.append(View(index, bool(rng.random() < mirror), int(rng.integers(augmentations + 1))))
+    for row in rows.tolist():
+        rng = np.random.default_rng([seed, epoch, 2, row])
+        views.append(View(row, bool(rng.random() < mirror), int(rng.integers(augmentations + 1))))
     return views

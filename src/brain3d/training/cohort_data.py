@@ -82,15 +82,15 @@ class CohortData:
 
     def volume(self, view: View) -> np.ndarray:
         """The volume (1, D, H, W) float32 of a view: augmented, then mirrored left to right, as the view says."""
-        kept = self.volumes.get(self.items[view.index].key)
+        kept = self.volumes.get(self.items[view.row].key)
         if kept is None:
             raise CacheError(f"{self.volumes.folder}: lacks a volume that was prepared; start again")
-        data = augmented(kept.data, self.items[view.index].content, self.seed, view.augmentation)
+        data = augmented(kept.data, self.items[view.row].content, self.seed, view.augmentation)
         return np.ascontiguousarray(data[..., ::-1]) if view.mirrored else data
 
     def report(self, view: View) -> str:
         """The report of a view: of a mirrored one with left and right exchanged."""
-        item = self.items[view.index]
+        item = self.items[view.row]
         return item.mirrored_report if view.mirrored else item.report
 
     def reports(self, views: Iterable[View]) -> list[str]:
@@ -100,7 +100,7 @@ class CohortData:
     def content(self, view: View) -> str:
         """A hash of what a view's volume follows from: equal for equal volumes, whatever the studies are called."""
         drawn = f"{self.seed} {view.augmentation}" if view.augmentation else ""
-        facts = f"{self.items[view.index].content} {view.mirrored} {drawn}"
+        facts = f"{self.items[view.row].content} {view.mirrored} {drawn}"
         return hashlib.sha256(facts.encode()).hexdigest()
 
     def summary(self) -> dict[str, int]:
