@@ -11,7 +11,8 @@ POOL = 16  # batches whose studies are sorted by length together: the more, the 
 
 
 class View(NamedTuple):
-    """One study, by its row in the data, as one step sees it: mirrored or not, its intensities left as they are (0) or changed (1, 2, ...)."""
+    """A study, by its row in the data, as one step sees it: mirrored or not, its intensities left as they are (0) or
+    changed (1, 2, ...)."""
 
     row: int
     mirrored: bool = False

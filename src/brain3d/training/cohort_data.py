@@ -6,21 +6,18 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from brain3d.cohort import Study
+from brain3d.cohort import PUBLISHED, Study, study_volume, volume_key
+from brain3d.cohort.volumes import file_sha256
 from brain3d.reports import Findings, mirror_findings, mirror_text, overall_side, parse_findings
-from brain3d.scans import InputError, Scan, Volume, VolumeSpec, prepare, published_volume, read_scan
-from brain3d.scans.brain import AUTO
-from brain3d.scans.cache import CacheError, VolumeCache, scan_key
+from brain3d.scans import InputError, Volume
+from brain3d.scans.cache import CacheError, VolumeCache
 from brain3d.training.augment import augmented
 from brain3d.training.batches import View
 
-PREPARATIONS = ("own", "published")
 _ABBREVIATED = re.compile(r"(?<!\w)(?:[LlRr]t\b|\([LR]\))")
 
 
@@ -110,30 +107,18 @@ class CohortData:
         return {"studies": len(self.items), "healthy": sum(item.healthy for item in self.items), **counts}
 
 
-def of_split(studies: Sequence[Study], split: str) -> list[Study]:
-    """The studies of a split, in the cohort's order. InputError where there is none, naming the splits there are."""
-    chosen = [study for study in studies if study.split == split]
-    if not chosen:
-        known = sorted({study.split for study in studies if study.split})
-        raise InputError(f"the cohort has no study in split {split!r}; its splits: {', '.join(known) or 'none'}")
-    return chosen
-
-
 def load_data(
     studies: Sequence[Study],
-    spec: VolumeSpec,
-    volumes: Path,
+    volumes: VolumeCache,
     *,
-    preparation: str = "own",
     seed: int = 0,
     left_out: list[StudyError] | None = None,
 ) -> CohortData:
     """Read every study's report, and prepare every scan whose volume is not in the cache yet, with a progress bar.
 
     Args:
-        spec: the model's grid.
-        volumes: folder of the volume cache; several runs and models may share it.
-        preparation: "own" (`prepare`) or "published" (`published_volume`).
+        studies: such as `Cohort.split("train")`.
+        volumes: the cohort's (`brain3d.cohort.open_volumes`), of the model's grid, or of the grid `PUBLISHED`.
         seed: of the augmentation; see `augment.augmented`.
         left_out: where given, what is wrong with a study is put here and the study is left out; else the first such
             fault is raised. A caller that leaves studies out has to say so.
@@ -143,34 +128,29 @@ def load_data(
         CacheError: the cache's folder, which is no fault of a study.
         InputError: no study is left.
     """
-    if preparation not in PREPARATIONS:
-        raise ValueError(f"preparation is {preparation!r}, expected one of {', '.join(PREPARATIONS)}")
-    cache = VolumeCache(volumes, spec)
-    items = []
+    items: list[Item] = []
     for study in tqdm(studies, desc="preparing volumes", unit="scan", disable=len(studies) < 2):
         try:
-            items.append(_load(study, cache, preparation))
+            items.append(_load(study, volumes))
         except StudyError as error:
             if left_out is None:
                 raise
             left_out.append(error)
     if not items:
-        raise InputError(f"none of {len(studies)} studies can be trained on; the first fault: {_first(left_out)}")
-    return CohortData(items, cache, seed)
+        first = f", the first fault: {left_out[0]}" if left_out else ""
+        raise InputError(f"none of {len(studies)} studies can be trained on{first}")
+    return CohortData(items, volumes, seed)
 
 
-def _first(left_out: list[StudyError] | None) -> str:
-    return str(left_out[0]) if left_out else "there are no studies"
-
-
-def _load(study: Study, cache: VolumeCache, preparation: str) -> Item:
+def _load(study: Study, cache: VolumeCache) -> Item:
     text = read_report(study)
     findings = parse_findings(text)
-    healthy = findings.normal
     fault = mirror_fault(text)
+    if fault is None and study.healthy and findings.lesions:
+        fault = "its report states a lesion, though the cohort counts the study as healthy"
     if fault is not None:
-        raise ContradictoryReport(study.id, f"{fault}; mend the text, or leave the study out")
-    key, volume = _volume(study, cache, preparation)
+        raise ContradictoryReport(study.id, f"{fault}; mend it, or leave the study out")
+    key, volume = _volume(study, cache)
     return Item(
         study=study,
         key=key,
@@ -178,7 +158,7 @@ def _load(study: Study, cache: VolumeCache, preparation: str) -> Item:
         report=text,
         mirrored_report=mirror_text(text),
         findings=findings,
-        healthy=healthy,
+        healthy=findings.normal if study.healthy is None else study.healthy,
         side=overall_side(findings) if findings.lesions else "none",
     )
 
@@ -208,53 +188,15 @@ def mirror_fault(text: str) -> str | None:
     return None
 
 
-class _Found(NamedTuple):
-    key: str
-    volume: Volume
-
-
-def _volume(study: Study, cache: VolumeCache, preparation: str) -> _Found:
-    scan, digest = None, _file_hash(study)
-    if digest is None:
-        scan = _read(study)
-        digest = scan.sha256
-    key = (
-        scan_key(digest, mirrored=False, brain_extraction=AUTO)  # as `brain3d evaluate --cache` has it
-        if preparation == "own"
-        else scan_key(digest, preparation=preparation)
-    )
-    volume = cache.get(key)
-    if volume is None:
-        scan = _read(study) if scan is None else scan
-        cache.add(key, _prepared(study, scan, cache.spec, preparation))
-        volume = cache.get(key)
-        assert volume is not None
-    return _Found(key, volume)
-
-
-def _file_hash(study: Study) -> str | None:
-    """The hash that `read_scan` would state; None where only reading tells it, or says what is wrong."""
+def _volume(study: Study, cache: VolumeCache) -> tuple[str, Volume]:
+    """The key of a study's volume, and the volume."""
     try:
-        with study.image.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
-
-
-def _read(study: Study) -> Scan:
-    try:
-        return read_scan(study.image)
+        volume = study_volume(study, cache)
+        return volume_key(file_sha256(study.image), published=cache.spec == PUBLISHED), volume
+    except CacheError:
+        raise
     except InputError as error:
-        raise UnreadableScan(study.id, f"its scan cannot be read: {error}") from error
-
-
-def _prepared(study: Study, scan: Scan, spec: VolumeSpec, preparation: str) -> Volume:
-    if preparation == "published":
-        return published_volume(scan, spec.shape)
-    try:
-        return prepare(scan, spec)
-    except InputError as error:
-        raise UnreadableScan(study.id, f"its scan cannot be prepared: {error}") from error
+        raise UnreadableScan(study.id, f"its scan cannot be used: {error}") from error
 
 
 def _content(volume: Volume) -> str:

@@ -113,10 +113,12 @@ class TokenCache:
             except FileNotFoundError:
                 return None
             except ValueError:  # an empty file cannot be mapped
-                return self._drop(key, "it is empty")
+                self._drop(key, "it is empty")
+                return None
         body, stored = mapped[:-_CHECKSUM_BYTES], mapped[-_CHECKSUM_BYTES:]
         if len(stored) < _CHECKSUM_BYTES or crc32(body) != int.from_bytes(stored.tobytes(), "little"):
-            return self._drop(key, "its checksum is wrong")
+            self._drop(key, "its checksum is wrong")
+            return None
         self.counts.found += 1
         return _as_array(body)
 
@@ -156,14 +158,15 @@ class TokenCache:
 
     def size(self) -> int:
         """Bytes of all entries."""
-        return sum(entry.stat().st_size for entry in self._entries())
+        return sum(entry.stat().st_size for entry in self._entries() if entry.name.endswith(SUFFIX))
 
     def _path(self, key: str) -> Path:
         return self.folder / "entries" / f"{key}{SUFFIX}"
 
     def _entries(self) -> list[os.DirEntry[str]]:
+        """The entries, and what killed processes left half-written."""
         with os.scandir(self.folder / "entries") as found:
-            return [entry for entry in found if entry.name.endswith(SUFFIX)]
+            return list(found)
 
     def _use(self, key: str) -> None:
         if key not in self._used:
@@ -171,7 +174,7 @@ class TokenCache:
             self._user.write(f"{key}\n".encode())
 
     def _drop(self, key: str, why: str) -> None:
-        """Remove a damaged entry. Another process may have put a sound one there meanwhile: that is only built again."""
+        """Remove a damaged entry; a sound one that another process has put there meanwhile is only built again."""
         _log.warning("cache entry %s is damaged (%s): it is removed and built again", key[:16], why)
         self.counts.damaged += 1
         with self._refusing(), self._alone():
@@ -179,11 +182,14 @@ class TokenCache:
 
     def _make_room(self, wanted: int) -> None:
         """Remove what killed processes left and, where the bound asks for it, the entries unused for longest."""
-        for left in (self.folder / "entries").glob(".*.part"):  # under the lock nobody is writing one
-            left.unlink(missing_ok=True)
+        entries = []
+        for entry in self._entries():
+            if entry.name.endswith(SUFFIX):
+                entries.append((entry.stat().st_mtime_ns, entry.stat().st_size, entry))
+            else:
+                os.unlink(entry.path)  # under the lock nobody is writing it
         if self.bound is None:
             return
-        entries = [(entry.stat().st_mtime_ns, entry.stat().st_size, entry) for entry in self._entries()]
         total = sum(size for _, size, _ in entries) + wanted
         if total <= self.bound:
             return
@@ -206,11 +212,14 @@ class TokenCache:
         for path in (self.folder / "users").iterdir():
             if path == self._user_path:
                 continue
-            with path.open("rb") as file:
-                if try_lock(file):
-                    path.unlink(missing_ok=True)
-                else:
-                    used.update(file.read().decode().split())
+            try:
+                with path.open("rb") as file:
+                    ended = try_lock(file)
+                    used.update([] if ended else file.read().decode().split())
+            except FileNotFoundError:  # its process closed it just now
+                continue
+            if ended:
+                path.unlink(missing_ok=True)
         return used
 
     @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from brain3d.model.modeling_brain3d import Brain3DModel
@@ -58,9 +58,8 @@ class TowerFeatures:
             total, squares, count = total + tokens.sum(0), squares + (tokens**2).sum(0), count + len(tokens)
         mean = total / count
         deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
-        found = (torch.from_numpy(np.asarray(values, np.float32)).to(self._device()) for values in (mean, deviation))
-        first, second = found
-        return first, second.clamp(min=1e-3)
+        first, second = (torch.from_numpy(np.asarray(values, np.float32)) for values in (mean, deviation))
+        return first.to(self._device()), second.clamp(min=1e-3).to(self._device())
 
     def _device(self) -> torch.device:
         return next(self.model.vision_tower.parameters()).device
@@ -82,7 +81,7 @@ class TowerFeatures:
 @torch.inference_mode()
 def encode(model: Brain3DModel, volume: np.ndarray, precision: str = "float32") -> np.ndarray:
     """A volume (1, D, H, W) -> its compressed tokens (K, in) float32, by tower and compression in evaluation mode."""
-    parts = (model.vision_tower, model.compression)
+    parts: tuple[nn.Module, nn.Module] = (model.vision_tower, model.compression)
     learning = [part.training for part in parts]
     device = next(model.vision_tower.parameters()).device
     for part in parts:
