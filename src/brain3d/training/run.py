@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from brain3d.model.configuration_brain3d import PROMPT
 from brain3d.scans import InputError
 from brain3d.training.bank import Bank, claim, draw_bank, load_bank
-from brain3d.training.loop import Schedule, Task, run_stage
+from brain3d.training.loop import LossTask, Schedule, Task, WholeBatch, run_stage
 from brain3d.training.recipe import Recipe, Stage, load_recipe
 from brain3d.training.sizes import check_sizes, composite_config, text_config, vision_config
 
@@ -69,14 +69,14 @@ class Run:
         return load_file(weights)
 
 
-def _slices(run: Run, stage: Stage) -> Task:
+def _slices(run: Run, stage: Stage) -> LossTask:
     from brain3d.training.tower import SliceTask
 
     config = vision_config(run.recipe.model)
     return SliceTask(config, run.dense, run.held_out, stage.batch, run.recipe.seed, stage.compile)
 
 
-def _volumes(run: Run, stage: Stage) -> Task:
+def _volumes(run: Run, stage: Stage) -> LossTask:
     from brain3d.training.adaptation import VolumeTask
     from brain3d.training.tower import SliceTask
 
@@ -94,7 +94,7 @@ def _volumes(run: Run, stage: Stage) -> Task:
     return task
 
 
-def _language(run: Run, stage: Stage) -> Task:
+def _language(run: Run, stage: Stage) -> LossTask:
     from brain3d.training.language import LanguageTask
 
     sizes, tokenizer = run.recipe.model, run.tokenizer()
@@ -114,6 +114,10 @@ def _language(run: Run, stage: Stage) -> Task:
 
 def build_task(run: Run, stage: Stage) -> Task:
     """The task of a stage, its parts loaded from the stages before it."""
+    return WholeBatch(_task(run, stage), stage.precision)
+
+
+def _task(run: Run, stage: Stage) -> LossTask:
     if stage.task == "slices":
         return _slices(run, stage)
     if stage.task == "volumes":
