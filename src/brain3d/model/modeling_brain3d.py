@@ -206,8 +206,16 @@ class Brain3DModel(Brain3DPreTrainedModel):
             return self.get_image_features(pixel_values, return_dict=True).pooler_output
         return image_features if compressed_tokens is None else self.project(compressed_tokens)
 
-    def _merge(self, input_ids: torch.Tensor, features: torch.Tensor | None, cache: Cache | None) -> torch.Tensor:
-        embeds = self.get_input_embeddings()(input_ids)
+    def merge(
+        self, input_ids: torch.Tensor, features: torch.Tensor | None, cache: Cache | None = None
+    ) -> torch.Tensor:
+        """Ids (B, L) with K placeholders a row and visual tokens (B, K, d) -> embeddings (B, L, d).
+
+        Raises:
+            ValueError: placeholders and features do not match.
+        """
+        known = input_ids.clamp(max=self.config.text_config.vocab_size - 1)  # the placeholder may lie just beyond
+        embeds = self.get_input_embeddings()(known)
         if features is not None:
             mask = self.get_placeholder_mask(input_ids, features)
             return embeds.masked_scatter(mask, features.to(embeds))
@@ -248,7 +256,7 @@ class Brain3DModel(Brain3DPreTrainedModel):
             raise ValueError("exactly one of input_ids and inputs_embeds must be given")
         features = self._visual_tokens(pixel_values, compressed_tokens, image_features)
         if input_ids is not None:
-            inputs_embeds = self._merge(input_ids, features, cache)
+            inputs_embeds = self.merge(input_ids, features, cache)
         elif features is not None:
             raise ValueError("inputs_embeds are taken as they are: give the image with input_ids instead")
         outputs = self.language_model(
