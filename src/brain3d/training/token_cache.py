@@ -158,7 +158,8 @@ class TokenCache:
 
     def size(self) -> int:
         """Bytes of all entries."""
-        return sum(entry.stat().st_size for entry in self._entries() if entry.name.endswith(SUFFIX))
+        with self._refusing(), self._alone():
+            return sum(entry.stat().st_size for entry in self._entries() if entry.name.endswith(SUFFIX))
 
     def _path(self, key: str) -> Path:
         return self.folder / "entries" / f"{key}{SUFFIX}"
