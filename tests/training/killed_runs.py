@@ -1,4 +1,4 @@
-"""Run by `test_survival.py`, in a process of its own: trains, is killed in every place in turn, and goes on.
+"""Run by `test_survival.py`, in a process of its own: trains, is killed in many places in turn, and goes on.
 
 Each attempt is a fork that was made before torch started any thread. In the fork the functions that touch the disk, and
 the optimizer's step, count their calls; at the call with a given number the process sends itself SIGKILL. A write is
@@ -19,6 +19,8 @@ from brain3d.training import checkpoint, run_log
 from brain3d.training.loop import Schedule, WholeBatch, run_stage
 
 STEPS, MOST = 5, 500
+STRIDE = 3  # of some 16 calls a step: over five steps every kind of call is met
+HUNTED = 40  # calls are two steps and a half
 
 
 class Toy:
@@ -100,18 +102,18 @@ def attempt(folder: Path, number: int) -> int:
 
 
 def main(output: Path) -> None:
-    """`undisturbed` runs through; `killed-N` is killed at call N, once, and started again; `hunted` at every 7th call."""
+    """`undisturbed` runs through; `killed-N` is killed at call N, once, and started again; `hunted` is killed again and again."""
     torch.set_num_threads(1)
     parameter = nn.Parameter(torch.zeros(1))
     parameter.grad = torch.zeros(1)
     torch.optim.AdamW([parameter]).step()  # imports what a fork would have to import each time
     attempt(output / "undisturbed", 0)
-    for number in range(1, MOST):
+    for number in range(1, MOST, STRIDE):
         folder = output / f"killed-{number}"
         if attempt(folder, number) == 0:
             break
         attempt(folder, 0)
-    while attempt(output / "hunted", 11) != 0:
+    while attempt(output / "hunted", HUNTED) != 0:
         pass
 
 

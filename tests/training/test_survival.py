@@ -27,7 +27,13 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = Path(__file__).resolve().parents[2]
     paths = os.pathsep.join([str(root / "src"), str(root)])
     done = subprocess.run(
-        command, cwd=root, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=600, check=False
+        command,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return output
@@ -38,13 +44,13 @@ def rows(run: Path) -> list[dict]:
     return [{k: v for k, v in row.items() if k != "seconds"} for row in lines]
 
 
-def test_killed_in_every_place_a_stage_ends_with_the_same_bits(killed: Path) -> None:
+def test_killed_in_many_places_a_stage_ends_with_the_same_bits(killed: Path) -> None:
     runs = sorted(killed.glob("killed-*")) + [killed / "hunted"]
     whole = read_progress(killed / "undisturbed/toy")
     weights = read_weights(killed / "undisturbed/toy", STEPS)
     best = read_best(killed / "undisturbed/toy", whole)
     optimizer = read_state(killed / "undisturbed/toy")[0]
-    assert len(runs) > 60
+    assert len(runs) > 20
     for run in runs:
         progress = read_progress(run / "toy")
         assert replace(progress, seconds=0) == replace(whole, seconds=0), run.name
@@ -68,14 +74,27 @@ def test_only_the_files_of_one_checkpoint_stay(killed: Path) -> None:
         assert names == ["best-N.safetensors", "state-N.pt", "weights-N.safetensors"], run.name
 
 
-def test_a_full_disk_is_named_and_the_checkpoint_before_it_stays(tmp_path: Path) -> None:
+class Filling(Toy):
+    """Before the checkpoint of the fourth step is written, the place of one of its files leads to a full disk."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        super().__init__()
+        self.folder, self.name, self.count = folder, name, 0
+
+    def validate(self) -> dict[str, float]:
+        self.count += 1
+        if self.count == 2:
+            (self.folder / f"{self.name}.partial").symlink_to("/dev/full")
+        return super().validate()
+
+
+@pytest.mark.parametrize("name", ["best-4.safetensors", "weights-4.safetensors", "state-4.pt"])
+def test_a_full_disk_is_named_and_the_checkpoint_before_it_stays(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "toy"
-    run_stage(WholeBatch(Toy()), SHORT, folder, "toy", until=2)
-    (folder / "state-4.pt.partial").symlink_to("/dev/full")
-    with pytest.raises(InputError, match="disk is full"):
-        run_stage(WholeBatch(Toy()), SHORT, folder, "toy")
+    with pytest.raises(InputError, match=r"toy: the disk is full .* give the same command again"):
+        run_stage(WholeBatch(Filling(folder, name)), SHORT, folder, "toy")
     assert read_progress(folder).step == 2
-    (folder / "state-4.pt.partial").unlink()
+    (folder / f"{name}.partial").unlink()
     run_stage(WholeBatch(Toy()), SHORT, folder, "toy")
     run_stage(WholeBatch(Toy()), SHORT, tmp_path / "whole", "whole")
     again, whole = read_weights(folder, 6), read_weights(tmp_path / "whole", 6)

@@ -71,17 +71,13 @@ def load_published(
     """
     projector = read_projector(folder / PROJECTOR_FILE, f"{given}/{PROJECTOR_FILE}")
     tower = load_vision_part(_base(folder, given, VISION_FOLDER, vision, "--vision"), dtype=dtype)
-    text = load_language_part(
-        _base(folder, given, LANGUAGE_FOLDER, language, "--language"), dtype=dtype, device=device
-    )
+    text = load_language_part(_base(folder, given, LANGUAGE_FOLDER, language, "--language"), dtype=dtype, device=device)
     _check_fit(projector, tower.config.hidden_size, text.model.config.hidden_size, given)
     if (folder / LORA_FOLDER).is_dir():
         merged = merge_lora(text.model, folder / LORA_FOLDER, f"{given}/{LORA_FOLDER}")
         text = LanguagePart(merged, text.tokenizer)
     width = len(projector.weights["linear_1.bias"])
-    model, tokenizer = assemble(
-        tower, text, dtype=dtype, device=device, **PUBLISHED, projector_hidden_size=width
-    )
+    model, tokenizer = assemble(tower, text, dtype=dtype, device=device, **PUBLISHED, projector_hidden_size=width)
     with torch.no_grad():
         for name, parameter in model.model.projector.named_parameters():
             parameter.copy_(projector.weights.get(name, torch.tensor(projector.scale)))
@@ -172,7 +168,9 @@ def merge_lora(model: Gemma3ForCausalLM, folder: Path, given: str) -> Gemma3ForC
         raise InputError(f"{given}: adapters of another model ({str(error).strip().splitlines()[0]})") from error
     expected = sum(".lora_" in name for name, _ in wrapped.named_parameters())
     if unknown or expected != len(weights):
-        raise InputError(f"{given}: {len(weights)} adapter weights, where the model takes {expected}; download it again")
+        raise InputError(
+            f"{given}: {len(weights)} adapter weights, where the model takes {expected}; download it again"
+        )
     return wrapped.merge_and_unload()
 
 

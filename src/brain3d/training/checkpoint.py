@@ -95,6 +95,12 @@ def save_checkpoint(
     save_tensors(folder / f"weights-{step}.safetensors", weights)
     state = {"optimizer": optimizer, "progress": asdict(progress)}
     write_durably(folder / f"state-{step}.pt", lambda file: torch.save(state, file))
+    remove_older(folder, progress)
+
+
+def remove_older(folder: Path, progress: Progress) -> None:
+    """Remove what belongs to no checkpoint but that of `progress`; a kill may have left it."""
+    step = progress.step
     kept = {f"weights-{step}.safetensors", f"state-{step}.pt", f"best-{progress.best_step}.safetensors"}
     for pattern in ("weights-*", "state-*", "best-*"):
         for old in folder.glob(pattern):

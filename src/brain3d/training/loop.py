@@ -20,6 +20,7 @@ from brain3d.training.checkpoint import (
     naming_a_full_disk,
     read_state,
     read_weights,
+    remove_older,
     save_checkpoint,
 )
 from brain3d.training.run_log import Log
@@ -149,7 +150,9 @@ def _check_finite(what: str, value: float, step: int) -> None:
         )
 
 
-def _step(task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, step: int) -> tuple[float, dict[str, float]]:
+def _step(
+    task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, step: int
+) -> tuple[float, dict[str, float]]:
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(schedule, step) * group["lr_scale"]
     torch.manual_seed(schedule.seed * 1_000_003 + step)  # dropout too follows from seed and step alone
@@ -174,9 +177,7 @@ def judged(progress: Progress, figures: dict[str, float], schedule: Schedule) ->
     return replace(progress, worse=worse, finished=progress.finished or 0 < schedule.patience <= worse)
 
 
-def _resume(
-    folder: Path, task: Task, optimizer: torch.optim.Optimizer
-) -> Progress:
+def _resume(folder: Path, task: Task, optimizer: torch.optim.Optimizer) -> Progress:
     state = read_state(folder)
     if state is None:
         return Progress()
@@ -196,6 +197,8 @@ class _Stage:
         )
         self.task, self.schedule, self.folder, self.name, self.main = task, schedule, folder, name, main
         self.progress = _resume(folder, task, self.optimizer)
+        if main and self.progress.step:
+            remove_older(folder, self.progress)
         self.start = self.saved = time.monotonic()
         self.before = self.progress.seconds
         self.log = Log(folder.parent, name, self.progress.step, schedule.tensorboard) if main else None

@@ -16,7 +16,8 @@ from brain3d.model.configuration_brain3d import PROMPT
 from brain3d.scans import InputError
 from brain3d.training.bank import Bank, claim, draw_bank, load_bank
 from brain3d.training.loop import LossTask, Schedule, Task, WholeBatch, run_stage
-from brain3d.training.recipe import Recipe, Stage, load_recipe
+from brain3d.training.plan import Plan, read_recipe
+from brain3d.training.recipe import Recipe, Stage
 from brain3d.training.sizes import check_sizes, composite_config, text_config, vision_config
 
 
@@ -148,9 +149,17 @@ def run_recipe(path: Path, overrides: list[str], only: str | None = None) -> Pat
 
     Each stage resumes from its own checkpoints. Raises InputError for a recipe that cannot be run.
     """
+    recipe = read_recipe(path, overrides)
+    if isinstance(recipe, Plan):
+        from brain3d.training.cohort_run import run_plan
+
+        return run_plan(recipe, path, only)
+    return _run_phantoms(recipe, path, only)
+
+
+def _run_phantoms(recipe: Recipe, path: Path, only: str | None) -> Path:
     from brain3d.training.export import export_model
 
-    recipe = load_recipe(path, overrides)
     if only is not None and only not in [stage.name for stage in recipe.stages]:
         raise InputError(f"{path}: no stage {only!r}; its stages: {', '.join(s.name for s in recipe.stages)}")
     run = Run(recipe)
