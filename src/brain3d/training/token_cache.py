@@ -91,6 +91,7 @@ class TokenCache:
             with self._alone():
                 self._user: BinaryIO = self._user_path.open("w+b", buffering=0)
                 lock(self._user)
+                self._in_use()  # sweeps away the files of processes that ended
 
     def __enter__(self) -> TokenCache:
         return self

@@ -87,7 +87,7 @@ def encode(model: Brain3DModel, volume: np.ndarray, precision: str = "float32") 
     for part in parts:
         part.eval()
     try:
-        pixels = torch.from_numpy(np.ascontiguousarray(volume))[None].to(device)
+        pixels = torch.tensor(volume)[None].to(device)  # a copy: volumes from a memory map cannot be written
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             compressed = model.compress(model.encode(pixels))
     finally:
