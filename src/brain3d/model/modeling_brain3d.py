@@ -357,11 +357,14 @@ class Brain3DForConditionalGeneration(Brain3DPreTrainedModel, GenerationMixin):
         pixel_values: torch.Tensor | None = None,
         image_features: torch.Tensor | None = None,
         compressed_tokens: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
         is_first_iteration: bool | None = False,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """The image goes in once, at the first step; afterwards the cache remembers it."""
-        inputs = super().prepare_inputs_for_generation(input_ids, is_first_iteration=is_first_iteration, **kwargs)
+        """The image, or what is embedded already, goes in once, at the first step; the cache remembers it."""
+        inputs = super().prepare_inputs_for_generation(
+            input_ids, inputs_embeds=inputs_embeds, is_first_iteration=is_first_iteration, **kwargs
+        )
         if is_first_iteration or not kwargs.get("use_cache", True):
             images = {
                 "pixel_values": pixel_values,

@@ -96,6 +96,7 @@ def load_language_part(
     quantisation: str | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
+    tokenizer: Path | None = None,
 ) -> LanguagePart:
     """The causal language model with its tokenizer, from a Gemma 3 text checkpoint or out of a multimodal one.
 
@@ -105,6 +106,7 @@ def load_language_part(
             and a GPU; None for weights as they are.
         dtype: of the weights in memory, or of the computation where they are quantised.
         device: where the weights go.
+        tokenizer: a folder that may hold the tokenizer where that of the weights does not.
 
     Raises:
         InputError: as `load_vision_part`; an unknown quantisation, or one that this machine cannot do.
@@ -121,9 +123,14 @@ def load_language_part(
             folder, dtype=dtype, output_loading_info=True, local_files_only=True, **settings
         )
     _check_keys(given, what, [*info["missing_keys"], *info["mismatched_keys"]])
-    tokenizer = load_tokenizer(folder, given)
+    words = load_tokenizer(folder if tokenizer is None or has_tokenizer(folder) else tokenizer, given)
     causal = model if kind == "gemma3_text" else _text_half(model)
-    return LanguagePart((causal if settings else causal.to(device)).eval(), tokenizer)
+    return LanguagePart((causal if settings else causal.to(device)).eval(), words)
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder holds the files of a tokenizer."""
+    return any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model"))
 
 
 def load_tokenizer(folder: Path, given: str) -> PreTrainedTokenizerBase:
@@ -132,7 +139,7 @@ def load_tokenizer(folder: Path, given: str) -> PreTrainedTokenizerBase:
     Raises:
         InputError: there is none, or it is damaged or without an end of sequence.
     """
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model")):
+    if not has_tokenizer(folder):
         raise InputError(f"{given}: no tokenizer, tokenizer.json is missing; download or copy it there")
     with _refusing(given, "the tokenizer", folder):
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -16,9 +16,9 @@ import torch
 from transformers import Gemma3ForCausalLM, PreTrainedTokenizerBase
 
 from brain3d.model.configuration_brain3d import PUBLISHED
-from brain3d.model.layout import LANGUAGE_FOLDER, LORA_FOLDER, PROJECTOR_FILE, VISION_FOLDER
+from brain3d.model.layout import LORA_FOLDER, PROJECTOR_FILE
 from brain3d.model.modeling_brain3d import Brain3DForConditionalGeneration
-from brain3d.model.parts import LanguagePart, assemble, load_language_part, load_tokenizer, load_vision_part
+from brain3d.model.parts import LanguagePart, assemble, load_language_part, load_vision_part
 from brain3d.model.quiet import quiet
 from brain3d.scans.types import InputError
 
@@ -53,8 +53,8 @@ def load_published(
     folder: Path,
     given: str,
     *,
-    vision: str | Path | None = None,
-    language: str | Path | None = None,
+    vision: str | Path,
+    language: str | Path,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> tuple[Brain3DForConditionalGeneration, PreTrainedTokenizerBase]:
@@ -63,21 +63,23 @@ def load_published(
     Args:
         folder: holds `projector_vis_scale.pt`, and what else was released or saved.
         given: the folder as the caller gave it, for error messages.
-        vision, language: base models, by folder or hub name; None for those in the folder.
+        vision, language: its base models, by folder or hub name, be they in the folder or not.
         dtype, device: of all its parts.
 
     Raises:
         InputError: a part is missing, damaged, of another architecture, or does not fit the others.
     """
     projector = read_projector(folder / PROJECTOR_FILE, f"{given}/{PROJECTOR_FILE}")
-    tower = load_vision_part(_base(folder, given, VISION_FOLDER, vision, "--vision"), dtype=dtype)
-    text = load_language_part(_base(folder, given, LANGUAGE_FOLDER, language, "--language"), dtype=dtype, device=device)
+    tower = load_vision_part(vision, dtype=dtype)
+    text = load_language_part(language, dtype=dtype, device=device, tokenizer=folder)
     _check_fit(projector, tower.config.hidden_size, text.model.config.hidden_size, given)
     if (folder / LORA_FOLDER).is_dir():
         merged = merge_lora(text.model, folder / LORA_FOLDER, f"{given}/{LORA_FOLDER}")
         text = LanguagePart(merged, text.tokenizer)
     width = len(projector.weights["linear_1.bias"])
-    model, tokenizer = assemble(tower, text, dtype=dtype, device=device, **PUBLISHED, projector_hidden_size=width)
+    model, tokenizer = assemble(
+        tower, text, dtype=dtype, device=device, **PUBLISHED, projector_hidden_size=width
+    )
     with torch.no_grad():
         for name, parameter in model.model.projector.named_parameters():
             parameter.copy_(projector.weights.get(name, torch.tensor(projector.scale)))
@@ -127,17 +129,6 @@ def _check_fit(projector: PublishedProjector, hidden: int, text_hidden: int, giv
         )
 
 
-def _base(folder: Path, given: str, name: str, instead: str | Path | None, option: str) -> str | Path:
-    if instead is not None:
-        return instead
-    if not (folder / name).is_dir():
-        raise InputError(
-            f"{given}: a checkpoint without {name}/; give the base model that it was trained on, by folder or hub "
-            f"name ({option}, or {option.removeprefix('--')}= in Python)"
-        )
-    return folder / name
-
-
 def merge_lora(model: Gemma3ForCausalLM, folder: Path, given: str) -> Gemma3ForCausalLM:
     """The language model with the adapters in `folder` (arXiv 2106.09685) added to its weights.
 
@@ -168,9 +159,7 @@ def merge_lora(model: Gemma3ForCausalLM, folder: Path, given: str) -> Gemma3ForC
         raise InputError(f"{given}: adapters of another model ({str(error).strip().splitlines()[0]})") from error
     expected = sum(".lora_" in name for name, _ in wrapped.named_parameters())
     if unknown or expected != len(weights):
-        raise InputError(
-            f"{given}: {len(weights)} adapter weights, where the model takes {expected}; download it again"
-        )
+        raise InputError(f"{given}: {len(weights)} adapter weights, where the model takes {expected}; download it again")
     return wrapped.merge_and_unload()
 
 
@@ -200,5 +189,3 @@ def _own_patterns(patterns: dict[str, Any]) -> dict[str, Any]:
     found = {name: _LANGUAGE_MODULE.search(name) for name in patterns}
     return {_own_module(match[1]) if (match := found[name]) else name: value for name, value in patterns.items()}
 
-
-__all__ = ["PUBLISHED_DECODING", "load_published", "load_tokenizer", "merge_lora", "read_projector"]
