@@ -45,6 +45,18 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments. argparse takes no list of values behind an option: what is left over is a recipe's overrides."""
+    parser = build_parser()
+    args, left = parser.parse_known_args(argv)
+    unknown = [text for text in left if text.startswith("-") or "overrides" not in args]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if left:
+        args.overrides = [*args.overrides, *left]
+    return args
+
+
 def _quiet_libraries() -> None:
     """Before they are imported: no network, no bars and no advice from the libraries, unless the user set these."""
     for name, value in (
@@ -58,7 +70,7 @@ def _quiet_libraries() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Wrong arguments and --help leave by SystemExit, as argparse does."""
-    args = build_parser().parse_args(argv)
+    args = _parse(argv)
     _quiet_libraries()
     code = DONE
     try:
