@@ -55,9 +55,9 @@ def tiny(**changes: Any) -> Brain3DConfig:
         vision_use_head=False,
     )
     text = Gemma3TextConfig(
-        vocab_size=4000,
+        vocab_size=2740,
         hidden_size=256,
-        intermediate_size=1024,
+        intermediate_size=1200,
         num_hidden_layers=3,
         num_attention_heads=4,
         num_key_value_heads=2,
@@ -79,7 +79,7 @@ def processor_of(config: Brain3DConfig) -> Brain3DProcessor:
     return Brain3DProcessor.from_config(tokenizer, config)
 
 
-def random_reports(count: int, seed: int = 0, most: int = 3000) -> list[str]:
+def random_reports(count: int, seed: int = 0, most: int = 2500) -> list[str]:
     """Reports of random words, as long in tokens as TextBraTS reports are."""
     rng = np.random.default_rng(seed)
     lengths = (rng.integers(*WORDS_OF_A_REPORT, count) * TOKENS_A_WORD).astype(int)
