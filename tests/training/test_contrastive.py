@@ -41,6 +41,12 @@ def test_many_shared_words_do_not_make_another_side_alike() -> None:
     assert alike(long, long.replace("word7 ", "word8 "))
 
 
+def test_words_of_side_count_also_where_no_lesion_is_stated() -> None:
+    text = "Status after surgery on the left, " + " ".join(f"word{k}" for k in range(80))
+    assert not alike(text, text.replace("left", "right"))
+    assert alike(text, text.replace("word7 ", "word8 "))
+
+
 def test_a_swapped_report_is_a_negative_only_where_it_says_something_else() -> None:
     swapped, other = side_swapped([LEFT, BOTH, HEALTHY])
     assert swapped[0] == RIGHT

@@ -15,6 +15,7 @@ from brain3d.cohort.volumes import file_sha256
 from brain3d.reports import Findings, mirror_findings, mirror_text, overall_side, parse_findings
 from brain3d.scans import InputError, Volume
 from brain3d.scans.cache import CacheError, VolumeCache
+from brain3d.training.augment import VERSION as AUGMENTATION
 from brain3d.training.augment import augmented
 from brain3d.training.batches import View
 
@@ -100,7 +101,7 @@ class CohortData:
 
     def content(self, view: View) -> str:
         """A hash of what a view's volume follows from: equal for equal volumes, whatever the studies are called."""
-        drawn = f"{self.seed} {view.augmentation}" if view.augmentation else ""
+        drawn = f"{AUGMENTATION} {self.seed} {view.augmentation}" if view.augmentation else ""
         facts = f"{self.items[view.row].content} {view.mirrored} {drawn}"
         return hashlib.sha256(facts.encode()).hexdigest()
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from brain3d.reports import Findings, mirror_text, overall_side, parse_findings
+from brain3d.reports import SIDES, Findings, mirror_text, parse_findings
 
 OVERLAP = 0.9  # shared words over all words, from where on two reports of the same side count as near-identical
 EQUALS = ("soft", "mask")
@@ -27,42 +28,38 @@ class Pairs(NamedTuple):
     ignored: Tensor
 
 
+@lru_cache(maxsize=2**20)  # the pairs of a cohort's reports come back in every epoch
 def alike(one: str, other: str, overlap: float = OVERLAP) -> bool:
     """Whether two reports say the same: equal findings, or nearly the same words without another side.
 
     Reports that state nothing (neither a lesion nor that there is none) are alike only by their words. Words alone
     would make a report equal to its mirror image, which is what has to be told apart: so sides must agree as well.
     """
-    return _alike(_Said.of(one), _Said.of(other), overlap)
+    first, second = _said(one), _said(other)
+    if first.findings == second.findings and (first.findings.normal or first.findings.lesions):
+        return True
+    if first.findings.normal != second.findings.normal or first.sides != second.sides:
+        return False
+    return len(first.words & second.words) >= overlap * len(first.words | second.words)
 
 
 class _Said(NamedTuple):
     findings: Findings
-    side: str
+    sides: tuple[str, ...]  # of its lesions, and, where none is stated, of its words
     words: frozenset[str]
-    text: str
-
-    @classmethod
-    def of(cls, report: str) -> _Said:
-        findings = parse_findings(report)
-        words = frozenset(word.strip(".,;:()").lower() for word in report.split())
-        return cls(findings, overall_side(findings), words, " ".join(report.split()).lower())
 
 
-def _alike(one: _Said, other: _Said, overlap: float) -> bool:
-    if one.text == other.text:
-        return True
-    if one.findings == other.findings and (one.findings.normal or one.findings.lesions):
-        return True
-    shared = len(one.words & other.words) / max(1, len(one.words | other.words))
-    same_place = [lesion.side for lesion in one.findings.lesions] == [lesion.side for lesion in other.findings.lesions]
-    return shared >= overlap and one.findings.normal == other.findings.normal and same_place
+@lru_cache(maxsize=2**14)
+def _said(report: str) -> _Said:
+    findings = parse_findings(report)
+    words = [word.strip(".,;:()").lower() for word in report.split()]
+    sides = [lesion.side for lesion in findings.lesions] or [word for word in words if word in SIDES]
+    return _Said(findings, tuple(sides), frozenset(words))
 
 
 def equal_reports(images: Sequence[str], texts: Sequence[str], overlap: float = OVERLAP) -> Tensor:
     """(B, T) bool: which of the `texts` say the same as the report of each image; see `alike`."""
-    rows, columns = [_Said.of(report) for report in images], [_Said.of(text) for text in texts]
-    return torch.tensor([[_alike(row, column, overlap) for column in columns] for row in rows])
+    return torch.tensor([[alike(report, text, overlap) for text in texts] for report in images])
 
 
 def side_swapped(reports: Sequence[str]) -> tuple[list[str], list[bool]]:
