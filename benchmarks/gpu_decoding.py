@@ -93,13 +93,13 @@ class GreedyDecoder:
 
     def _capture(self, features: Tensor) -> None:
         """Runs a few steps on a side stream, as capturing asks for, captures one, and starts anew."""
-        step = self._step
-        if self.way == "compiled graph":
-            step = torch.compile(self._step, dynamic=False)
+        step, first = self._step, min(3, self.count - 1)
+        if self.way == "compiled graph":  # once: what is compiled holds for the place in the sequence that it began at
+            step, first = torch.compile(self._step, dynamic=False), 1
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
-            for _ in range(min(3, self.count - 1)):
+            for _ in range(first):
                 step()
         torch.cuda.current_stream().wait_stream(side)
         self._prefill(features)

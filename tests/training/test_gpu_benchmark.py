@@ -26,7 +26,7 @@ def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ModuleType, Modul
     import gpu_decoding
 
     yield gpu, gpu_decoding
-    for name in ("gpu", "gpu_decoding", "parts", "machine"):
+    for name in ("gpu", "gpu_common", "gpu_decoding", "gpu_training", "parts", "machine"):
         sys.modules.pop(name, None)
 
 
