@@ -113,9 +113,7 @@ def _from_hub(name: str, what: str) -> Path:
             f"{name}: {what} is gated; accept its terms at https://huggingface.co/{name}, then `hf auth login`"
         ) from error
     except RepositoryNotFoundError as error:
-        raise InputError(
-            f"{name}: the hub has no such model, or hides it; check the name, or `hf auth login`"
-        ) from error
+        raise InputError(f"{name}: the hub has no such model, or hides it; check the name, or `hf auth login`") from error
     except OSError as error:  # no network, no space, a server's refusal: the hub's errors are all OSErrors
         raise InputError(
             f"{name}: {what} cannot be downloaded ({_first_line(error)}); run `hf download {name}` where there is a "
