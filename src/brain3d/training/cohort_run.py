@@ -91,6 +91,7 @@ def schedule_of(stage: CohortStage, plan: Plan, studies: int) -> Schedule:
         min_delta=stage.min_delta,
         log_every=plan.log_every,
         tensorboard=plan.tensorboard,
+        validate_first=True,
     )
 
 

@@ -69,7 +69,8 @@ class LossTask(Protocol):
 @dataclass(frozen=True)
 class Schedule:
     """What the loop has to know. `patience`: so many validations without an improvement of the loss by `min_delta`
-    end the stage; 0 lets it run to its last step."""
+    end the stage; 0 lets it run to its last step. `validate_first`: also before the first step, so that the best weights
+    are never worse than those that the stage began with."""
 
     steps: int
     lr: float
@@ -86,6 +87,7 @@ class Schedule:
     min_delta: float = 0.0
     log_every: int = 25
     tensorboard: bool = False
+    validate_first: bool = False
 
 
 class NonFiniteLoss(RuntimeError):
@@ -256,6 +258,9 @@ def run_stage(
         stage = _Stage(task, schedule, folder, name, main)
         last = schedule.steps if until is None else min(until, schedule.steps)
         figures: dict[str, float] = {}
+        if schedule.validate_first and stage.progress.step == 0 and stage.progress.best is None:
+            figures = stage.validate()
+            stage.save()
         with tqdm(total=schedule.steps, initial=stage.progress.step, desc=name, unit="step", disable=not main) as bar:
             while stage.progress.step < last and not stage.progress.finished:
                 bar.set_postfix(loss=f"{stage.learn():.4f}", refresh=False)
