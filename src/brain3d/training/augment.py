@@ -8,11 +8,10 @@ import numpy as np
 from scipy import ndimage
 
 VERSION = 1  # counts with features in a cache: raise it with every change of what is drawn
-BACKGROUND = -0.999
 
 
 def augmented(volume: np.ndarray, content: str, seed: int, number: int) -> np.ndarray:
-    """A prepared volume (1, D, H, W) in [-1, 1] with its intensities changed; background stays as it is.
+    """A prepared volume (1, D, H, W) with its intensities changed; its lowest value, the background, stays as it is.
 
     Contrast by a gamma and a scale about the middle of the tissue, brightness, a smooth field as of a coil, a little
     noise. The same for the same content, seed and number, wherever and whenever; number 0 is the volume unchanged. No
@@ -25,16 +24,17 @@ def augmented(volume: np.ndarray, content: str, seed: int, number: int) -> np.nd
         return volume
     digest = hashlib.sha256(f"{content} {seed} {number} {VERSION}".encode()).digest()
     rng = np.random.default_rng(np.frombuffer(digest[:16], np.uint32))
-    tissue = volume > BACKGROUND
+    low = float(volume.min())
+    tissue = volume > low
     if not tissue.any():
         return volume
-    middle = float(np.median(volume[tissue]))
-    share = (volume + 1) / 2
-    changed = 2 * share ** rng.uniform(0.85, 1.18) - 1
-    changed = (changed - middle) * rng.uniform(0.85, 1.2) + middle + rng.normal(0, 0.02)
-    changed = (changed + 1) * _field(rng, volume.shape[1:])[None] - 1
-    changed = changed + rng.uniform(0, 0.025) * rng.standard_normal(volume.shape, dtype=np.float32)
-    return np.where(tissue, np.clip(changed, -0.998, 1), volume).astype(np.float32)
+    reach = 1 - low
+    share = np.clip((volume - low) / reach, 0, None)
+    middle = float(np.median(share[tissue])) ** (gamma := rng.uniform(0.85, 1.18))
+    changed = (share**gamma - middle) * rng.uniform(0.85, 1.2) + middle + rng.normal(0, 0.01)
+    changed = changed * _field(rng, volume.shape[1:])[None]
+    changed = changed + rng.uniform(0, 0.0125) * rng.standard_normal(volume.shape, dtype=np.float32)
+    return np.where(tissue, low + reach * np.clip(changed, 0.001, 1), volume).astype(np.float32)
 
 
 def _field(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

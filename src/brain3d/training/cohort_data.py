@@ -77,12 +77,16 @@ class CohortData:
     def __len__(self) -> int:
         return len(self.items)
 
-    def volume(self, view: View) -> np.ndarray:
-        """The volume (1, D, H, W) float32 of a view: augmented, then mirrored left to right, as the view says."""
-        kept = self.volumes.get(self.items[view.row].key)
+    def prepared(self, row: int) -> Volume:
+        """The prepared volume of a study, as it is."""
+        kept = self.volumes.get(self.items[row].key)
         if kept is None:
             raise CacheError(f"{self.volumes.folder}: lacks a volume that was prepared; start again")
-        data = augmented(kept.data, self.items[view.row].content, self.seed, view.augmentation)
+        return kept
+
+    def volume(self, view: View) -> np.ndarray:
+        """The volume (1, D, H, W) float32 of a view: augmented, then mirrored left to right, as the view says."""
+        data = augmented(self.prepared(view.row).data, self.items[view.row].content, self.seed, view.augmentation)
         return np.ascontiguousarray(data[..., ::-1]) if view.mirrored else data
 
     def report(self, view: View) -> str:
