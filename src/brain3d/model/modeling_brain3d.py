@@ -206,9 +206,7 @@ class Brain3DModel(Brain3DPreTrainedModel):
             return self.get_image_features(pixel_values, return_dict=True).pooler_output
         return image_features if compressed_tokens is None else self.project(compressed_tokens)
 
-    def merge(
-        self, input_ids: torch.Tensor, features: torch.Tensor | None, cache: Cache | None = None
-    ) -> torch.Tensor:
+    def merge(self, input_ids: torch.Tensor, features: torch.Tensor | None, cache: Cache | None = None) -> torch.Tensor:
         """Ids (B, L) with K placeholders a row and visual tokens (B, K, d) -> embeddings (B, L, d).
 
         Raises:

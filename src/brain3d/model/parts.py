@@ -44,6 +44,7 @@ class LanguagePart(NamedTuple):
     model: Gemma3ForCausalLM
     tokenizer: PreTrainedTokenizerBase
 
+
 LARGE_BYTES = 1 << 30
 """Weights from this size on are computed in bfloat16 where a GPU has it; smaller models gain nothing by it."""
 
