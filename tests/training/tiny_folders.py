@@ -15,10 +15,15 @@ TEXTS = [
     "A lesion is seen in the left frontal lobe with high signal. There is moderate edema. No necrosis is seen.",
     "No lesion is seen in the brain. Both hemispheres are normal. Mild ventricular compression on the right side.",
 ]
-OWN = ["choices.volume_shape=[20,24,24]", "choices.spacing_mm=8.0", "choices.depth_patch_size=4", "choices.depth_stride=4"]
+OWN = [
+    "choices.volume_shape=[20,24,24]",
+    "choices.spacing_mm=8.0",
+    "choices.depth_patch_size=4",
+    "choices.depth_stride=4",
+]
 
 
-def tiny_parts(folder: Path) -> list[str]:
+def tiny_parts(folder: Path, patch: int = 4) -> list[str]:
     """The overrides that give a recipe both parts, saved below `folder`."""
     torch.manual_seed(0)
     tokenizer = build_tokenizer(TEXTS, 300)
@@ -27,8 +32,8 @@ def tiny_parts(folder: Path) -> list[str]:
         intermediate_size=32,
         num_hidden_layers=2,
         num_attention_heads=2,
-        image_size=28,
-        patch_size=4,
+        image_size=7 * patch,
+        patch_size=patch,
         vision_use_head=False,
     )
     text = Gemma3TextConfig(

@@ -1,8 +1,8 @@
 """Checkpoints of a stage, whole whenever the process is killed.
 
-Three files belong together: `weights-N.safetensors`, `state-N.pt` (optimizer and progress) and, where a stage is
-validated, `best-M.safetensors`. Each is written beside its place, flushed to the disk and then renamed. `state-N.pt` comes
-last and makes the checkpoint of step N; only then are older files removed. Whatever moment a kill hits, the newest
+Three files belong together: `weights-N.safetensors`, `state-N.pt` (optimizer and progress) and, where a stage validates
+its loss, `best-M.safetensors`. Each is written beside its place, flushed to the disk and then renamed. `state-N.pt`
+comes last and makes the checkpoint of step N; only then are older files removed. Whatever moment a kill hits, the newest
 `state-N.pt` has its weights and its best weights beside it.
 """
 
@@ -32,7 +32,8 @@ class Progress:
     """How far a stage has come, and all that its loop has to remember beside weights and optimizer.
 
     `mean`: the running mean of the loss, as logged. `best`, `best_step`: the best validation and its step.
-    `worse`: validations since then that were no better. `seconds`: spent so far. `finished`: nothing is left to do.
+    `worse`: validations since then that were no better. `seconds`: spent so far. `starts`: how often a process went on
+    from a checkpoint. `finished`: nothing is left to do.
     """
 
     step: int = 0
@@ -41,6 +42,7 @@ class Progress:
     best_step: int | None = None
     worse: int = 0
     seconds: float = 0.0
+    starts: int = 0
     finished: bool = False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ class Visual:
         return {"compressed_tokens": torch.stack(rows).to(device)}
 
 
-class CohortTask:
+class _Shared:
     """What grounding and captioning have in common: the module that learns, its batches, its share of each."""
 
     def __init__(self, stage: CohortStage, model: Brain3DForConditionalGeneration, material: Material) -> None:
@@ -142,7 +143,7 @@ class CohortTask:
         return held
 
 
-class CaptioningTask(CohortTask):
+class CaptioningTask(_Shared):
     """Next-token cross-entropy on the reports' tokens alone."""
 
     def backward(self, step: int) -> tuple[float, dict[str, float]]:
@@ -204,7 +205,7 @@ class CaptioningTask(CohortTask):
         write_gallery(folder, f"{self.stage.name}, step {self.step}", studies)
 
 
-class GroundingTask(CohortTask):
+class GroundingTask(_Shared):
     """Images find their reports among all of a batch, and their reports' mirror images."""
 
     def backward(self, step: int) -> tuple[float, dict[str, float]]:
@@ -258,7 +259,7 @@ class GroundingTask(CohortTask):
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Loss, recall at 1 and 5 beside chance, and how often an image is nearer to its report than to its mirror's."""
+        """Loss, recall at 1 and 5 beside chance, and how often its own report is nearer than its mirror's."""
         self.wrapped.eval()
         self.material.cache.release()
         views = validation_views(self.validation.data)
@@ -268,7 +269,7 @@ class GroundingTask(CohortTask):
         texts, turned = (torch.cat([self._texts(part) for part in self._split(rows)]) for rows in (reports, swapped))
         loss = self._whole_loss(reports, texts, turned, images)
         scores = grounding_scores(images, texts, turned, reports)
-        return {"loss": loss, **{name: score for name, score in scores.items() if score == score}}  # no study may have a side
+        return {"loss": loss, **{name: score for name, score in scores.items() if not math.isnan(score)}}
 
     def _whole_loss(self, reports: Sequence[str], texts: Tensor, swapped: Tensor, images: Tensor) -> float:
         """The loss of embeddings that every process has all of, in batches of the stage's own size.
@@ -293,7 +294,9 @@ def validation_views(data: CohortData) -> list[View]:
     return [View(i, i % 2 == 1) for i in range(len(data))]
 
 
-def build_task(stage: CohortStage, model: Brain3DForConditionalGeneration, material: Material) -> CohortTask:
+def build_task(
+    stage: CohortStage, model: Brain3DForConditionalGeneration, material: Material
+) -> CaptioningTask | GroundingTask:
     """The task of a stage over a model as the stages before it left it."""
-    task = GroundingTask if stage.task == "grounding" else CaptioningTask
-    return task(stage, model, material)
+    kind = GroundingTask if stage.task == "grounding" else CaptioningTask
+    return kind(stage, model, material)
