@@ -22,7 +22,7 @@ from brain3d.scans.types import VolumeSpec
 AUDIT_VERSION = "1.0"
 MOST_TOLD = 10
 FILES = "the files' geometry and background"
-BACKGROUND = "the background of the volumes that the model sees"
+BACKGROUND = "the background of the prepared volumes"
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,8 @@ class Facts:
     `sha256` is the hash of its file; `voxels_sha256` that of its voxels as float32 in canonical order (superior,
     anterior, right), the same however it is stored, `mirrored_sha256` that of the mirror image's. `shape` and
     `spacing_mm` are in canonical order. `zero_share` counts voxels that are 0, `background_share` those of the lowest
-    value; `corner_level` is the mean of the eight corners' cubes over the 99th percentile, `face_shares` the shares of
-    the six outer planes above the lowest value (inferior, superior, posterior, anterior, left, right).
+    value; `corner_level` is the mean of the eight corners' cubes, `face_shares` the shares of the six outer
+    planes above the lowest value (inferior, superior, posterior, anterior, left, right).
     """
 
     sha256: str
@@ -55,7 +55,6 @@ class Facts:
     face_shares: tuple[float, ...]
     lowest: float
     highest: float
-    p99: float
     whole_numbers: bool
 
 
@@ -72,7 +71,6 @@ def measure(path: Path, volumes: Path | None, spec: VolumeSpec) -> Facts:
             cache.add(key, make_volume(scan, spec))
     data, affine = canonical_view(scan.data, scan.affine)
     lowest, highest = float(data.min()), float(data.max())
-    p99 = float(np.quantile(data[::2, ::2, ::2], 0.99))
     spacing = [float(value) for value in np.sqrt((affine[:3, :3] ** 2).sum(0))]
     d, h, w = data.shape
     return Facts(
@@ -88,11 +86,10 @@ def measure(path: Path, volumes: Path | None, spec: VolumeSpec) -> Facts:
         compressed=stored.compressed,
         zero_share=round(float((data == 0).mean()), 6),
         background_share=round(float((data == lowest).mean()), 6),
-        corner_level=round(_corners(data) / (abs(p99) or 1.0), 6),
+        corner_level=round(_corners(data), 6),
         face_shares=tuple(round(float((face > lowest).mean()), 6) for face in _faces(data)),
         lowest=lowest,
         highest=highest,
-        p99=p99,
         whole_numbers=bool((np.rint(data) == data).all()),
     )
 

@@ -215,7 +215,7 @@ def _splits(candidates: Sequence[Candidate], settings: Settings) -> list[str]:
     people = [person_of(candidate.subject) for candidate in candidates]
     published = settings.procedure == procedures.PUBLISHED
     stratum = procedures.published_stratum if published else procedures.side_stratum
-    several: dict[str, list[str]] = {}
+    several: dict[str, list[str]] = {}  # in the order of the candidates, which counts in the published procedure
     for person, candidate in zip(people, candidates, strict=True):
         several.setdefault(person, []).append(stratum(candidate.report or "", candidate.healthy))
     strata = {person: found[0] if published else procedures.joined_stratum(found) for person, found in several.items()}

@@ -5,6 +5,7 @@ Its scores are out of fold; its p-value comes from permuting the labels, so that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +45,10 @@ class Probe:
 
 
 def scan_features(facts: Sequence[Facts]) -> dict[str, list[float] | list[str]]:
-    """What a stored file shows of a scan besides the brain: its grid, its orientation, its numbers, its background."""
+    """What a stored file shows of a scan besides the brain: its grid, its orientation, its numbers, its background.
+
+    Of the highest intensity only the power of ten counts: the value itself may be the lesion's, which is no shortcut.
+    """
     axes = ("inferior-superior", "posterior-anterior", "left-right")
     faces = ("inferior", "superior", "posterior", "anterior", "left", "right")
     found: dict[str, list[float] | list[str]] = {
@@ -58,8 +62,7 @@ def scan_features(facts: Sequence[Facts]) -> dict[str, list[float] | list[str]]:
         "share of background": [one.background_share for one in facts],
         "level of corners": [one.corner_level for one in facts],
         "lowest intensity": [one.lowest for one in facts],
-        "highest intensity": [one.highest for one in facts],
-        "99th percentile of intensity": [one.p99 for one in facts],
+        "order of intensities": [_decade(one.highest) for one in facts],
         "whole numbers only": [float(one.whole_numbers) for one in facts],
     }
     for index, axis in enumerate(axes):
@@ -69,6 +72,10 @@ def scan_features(facts: Sequence[Facts]) -> dict[str, list[float] | list[str]]:
     for index, face in enumerate(faces):
         found[f"content of the {face} plane"] = [one.face_shares[index] for one in facts]
     return found
+
+
+def _decade(highest: float) -> str:
+    return f"10^{round(math.log10(highest))}" if highest > 0 else "none"
 
 
 def probe(values: Values, healthy: Sequence[bool]) -> Probe:
@@ -188,7 +195,7 @@ def told(result: Probe, of: str) -> list[str]:
     if result.best_feature is not None:
         lines.append(f"The best single feature: {result.best_feature} (AUC {result.best_auc:.3f}).")
     meaning: dict[str, Any] = {
-        NOTHING: "No more than chance: no such shortcut was found, which does not show that there is none.",
+        NOTHING: "Chance does as well: no such shortcut was shown, which does not show that there is none.",
         SOME: "More than chance: specificity on this cohort may owe something to it.",
         STRONG: "Specificity on this cohort is no evidence: this shortcut alone tells healthy from ill.",
     }

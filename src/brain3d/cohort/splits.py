@@ -48,8 +48,11 @@ def side_stratum(report: str, healthy: bool | None) -> str:
 
 
 def published_stratum(report: str, healthy: bool | None) -> str:
-    """A report's stratum in the published procedure, by whole words after lower-casing."""
-    if healthy:
+    """A report's stratum in the published procedure, by whole words after lower-casing.
+
+    There, a subject is healthy by its folder; where nothing says it, the report that states no lesion does.
+    """
+    if healthy or (healthy is None and parse_findings(report).normal):
         return "none"
     text = report.lower()
     left, right = PUBLISHED_LEFT.search(text), PUBLISHED_RIGHT.search(text)
