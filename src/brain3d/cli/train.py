@@ -19,7 +19,7 @@ An interrupted run continues where it stopped when the same command is given aga
 of another recipe in the same output is refused.
 
 exit codes: 2 for what the recipe, the cohort, a scan or a full disk is at fault for, 1 for a loss that is not
-for our own faults."""
+finite and for our own faults."""
 
 
 def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:

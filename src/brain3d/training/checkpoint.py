@@ -2,8 +2,8 @@
 
 Three files belong together: `weights-N.safetensors`, `state-N.pt` (optimizer and progress) and, where a stage validates
 its loss, `best-M.safetensors`. Each is written beside its place, flushed to the disk and then renamed. `state-N.pt`
-comes last and makes the checkpoint of step N; only then are older files removed. Whatever moment a kill hits, the newest
-`state-N.pt` has its weights and its best weights beside it.
+comes last and makes the checkpoint of step N; only then are older files removed. Whatever moment a kill hits, the
+newest `state-N.pt` has its weights and its best weights beside it.
 """
 
 from __future__ import annotations
@@ -74,10 +74,19 @@ def naming_a_full_disk(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in NO_SPACE:
             raise
-        raise InputError(
-            f"{folder}: the disk is full ({error.strerror}); what was there before is whole: free some space and give "
-            "the same command again"
-        ) from error
+        raise _full(folder, os.strerror(error.errno)) from error
+    except SafetensorError as error:  # the library that writes model folders states the number in words alone
+        number = next((n for n in NO_SPACE if f"(os error {n})" in str(error)), None)
+        if number is None:
+            raise
+        raise _full(folder, os.strerror(number)) from error
+
+
+def _full(folder: Path, why: str) -> InputError:
+    return InputError(
+        f"{folder}: the disk is full ({why}); what was there before is whole: free some space and give the same command "
+        "again"
+    )
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

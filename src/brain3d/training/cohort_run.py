@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 from tqdm import tqdm
 
 from brain3d.cohort import PUBLISHED, Cohort, Study, open_cohort, open_volumes
@@ -219,6 +219,15 @@ def write_summary(plan: Plan, run: CohortRun) -> None:
     write_run_report(run.folder, report)
 
 
+def start_accelerator() -> Accelerator:
+    """What spreads a run over devices. InputError for a way of doing so that these stages do not go with."""
+    accelerator = Accelerator()
+    kind = accelerator.distributed_type
+    if kind not in (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU):
+        raise InputError(f"accelerate is configured for {kind.value}; configure DistributedDataParallel (MULTI_GPU)")
+    return accelerator
+
+
 def run_plan(plan: Plan, path: Path, only: str | None = None) -> Path:
     """Run every stage of a plan (or `only` one) that is not finished; returns the folder of the best model.
 
@@ -229,7 +238,7 @@ def run_plan(plan: Plan, path: Path, only: str | None = None) -> Path:
     if only is not None and only not in [stage.name for stage in plan.stages]:
         raise InputError(f"{path}: no stage {only!r}; its stages: {', '.join(s.name for s in plan.stages)}")
     with naming_a_full_disk(Path(plan.output)):
-        run = CohortRun(plan, Accelerator())
+        run = CohortRun(plan, start_accelerator())
         try:
             for stage in plan.stages:
                 run.run(stage)
