@@ -102,7 +102,7 @@ def attempt(folder: Path, number: int) -> int:
 
 
 def main(output: Path) -> None:
-    """`undisturbed` runs through; `killed-N` is killed at call N, once, and started again; `hunted` is killed again and again."""
+    """`undisturbed` runs through; `killed-N` is killed at call N and started again; `hunted` at every start."""
     torch.set_num_threads(1)
     parameter = nn.Parameter(torch.zeros(1))
     parameter.grad = torch.zeros(1)

@@ -1,5 +1,6 @@
 """A stage that is killed, at whatever moment, and started again ends like one that was left alone."""
 
+import errno
 import json
 import os
 import re
@@ -10,9 +11,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from brain3d.scans import InputError
-from brain3d.training.checkpoint import Progress, read_best, read_progress, read_state, read_weights, save_checkpoint
+from brain3d.training.checkpoint import (
+    Progress,
+    naming_a_full_disk,
+    read_best,
+    read_progress,
+    read_state,
+    read_weights,
+    save_checkpoint,
+)
 from brain3d.training.loop import NonFiniteLoss, Schedule, WholeBatch, judged, learning_rate, run_stage
 
 from .killed_runs import STEPS, Toy
@@ -45,15 +55,16 @@ def rows(run: Path) -> list[dict]:
 
 
 def test_killed_in_many_places_a_stage_ends_with_the_same_bits(killed: Path) -> None:
-    runs = sorted(killed.glob("killed-*")) + [killed / "hunted"]
+    runs = [*sorted(killed.glob("killed-*")), killed / "hunted"]
     whole = read_progress(killed / "undisturbed/toy")
     weights = read_weights(killed / "undisturbed/toy", STEPS)
     best = read_best(killed / "undisturbed/toy", whole)
     optimizer = read_state(killed / "undisturbed/toy")[0]
     assert len(runs) > 20
+    assert read_progress(killed / "hunted/toy").starts > 1
     for run in runs:
         progress = read_progress(run / "toy")
-        assert replace(progress, seconds=0) == replace(whole, seconds=0), run.name
+        assert replace(progress, seconds=0, starts=0) == replace(whole, seconds=0), run.name
         again, again_best = read_weights(run / "toy", STEPS), read_best(run / "toy", progress)
         assert all(torch.equal(weights[key], again[key]) for key in weights), run.name
         assert all(torch.equal(best[key], again_best[key]) for key in best), run.name
@@ -99,6 +110,21 @@ def test_a_full_disk_is_named_and_the_checkpoint_before_it_stays(tmp_path: Path,
     run_stage(WholeBatch(Toy()), SHORT, tmp_path / "whole", "whole")
     again, whole = read_weights(folder, 6), read_weights(tmp_path / "whole", 6)
     assert all(torch.equal(whole[key], again[key]) for key in whole)
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), InputError),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), InputError),
+        (SafetensorError("I/O error: No space left on device (os error 28)"), InputError),
+        (OSError(errno.EIO, "Input/output error"), OSError),
+        (SafetensorError("InvalidHeader"), SafetensorError),
+    ],
+)
+def test_a_full_disk_is_told_from_other_faults(error: Exception, raised: type[Exception]) -> None:
+    with pytest.raises(raised), naming_a_full_disk(Path("run")):
+        raise error
 
 
 @pytest.mark.parametrize("name", ["weights-2.safetensors", "state-2.pt"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from brain3d.cli.common import RAW, Subparsers, add_model_arguments, only_result
 
 EPILOG = """examples:
   brain3d phantom cohort --count 100 --seed 7
-  brain3d evaluate --manifest cohort/manifest.jsonl
-  brain3d evaluate --manifest cohort/manifest.jsonl --model runs/mini/model --output scores
-  brain3d evaluate --manifest cohort/manifest.jsonl --model runs/other/model --cache volumes
+  brain3d evaluate --manifest cohort
+  brain3d evaluate --manifest cohort --model runs/mini/model --output scores
+  brain3d evaluate --manifest cohort --model runs/other/model --cache volumes
+  brain3d evaluate --manifest prepared --split test --neighbours prepared
 
 With --output an interrupted evaluation continues where it stopped."""
 
@@ -20,17 +22,20 @@ With --output an interrupted evaluation continues where it stopped."""
 def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
     """Describe the command."""
     parser = commands.add_parser("evaluate", help="score a model on a cohort", epilog=EPILOG, formatter_class=RAW)
-    parser.add_argument("--manifest", required=True, metavar="M", help="the cohort's manifest, JSON Lines")
+    parser.add_argument("--manifest", required=True, metavar="M", help="a cohort's folder, or a manifest, JSON Lines")
+    parser.add_argument("--split", metavar="NAME", help="only the studies of this split, such as test")
     add_model_arguments(parser)
     parser.add_argument("--output", metavar="FOLDER", help="keep predictions, scores and the table there")
     parser.add_argument(
-        "--cache", metavar="FOLDER", help="keep prepared volumes there; other models read the same scans faster"
+        "--cache",
+        metavar="FOLDER",
+        help="keep prepared volumes there; other models read the same scans faster (default: the cohort's own)",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N studies")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="scans at once (default: 8)")
     parser.add_argument("--no-mirror-check", action="store_true", help="as for `brain3d report`")
     parser.add_argument(
-        "--neighbours", metavar="M", help="manifest of training studies, for the nearest-report baseline"
+        "--neighbours", metavar="M", help="cohort or manifest with training studies, for the nearest-report baseline"
     )
     return parser
 
@@ -53,7 +58,8 @@ def run(args: argparse.Namespace) -> None:
             batch_size=args.batch_size,
             mirror_check=not args.no_mirror_check,
             neighbours=Path(args.neighbours) if args.neighbours else None,
-            cache=Path(args.cache) if args.cache else None,
+            cache=Path(args.cache) if args.cache else _own_volumes(Path(args.manifest)),
+            split=args.split,
         )
     print(result["table"], end="")
     failed = result["failed"]
@@ -62,3 +68,11 @@ def run(args: argparse.Namespace) -> None:
             f"{args.manifest}: every case failed (the first, {failed[0]['id']}: {failed[0]['reason']}); "
             "mend the scans, nothing was scored"
         )
+
+
+def _own_volumes(manifest: Path) -> Path | None:
+    """The folder of the volumes that were prepared with the cohort, where there is one that can be added to."""
+    from brain3d.cohort import open_cohort
+
+    folder = open_cohort(manifest, check_files=False).volumes
+    return folder if folder is not None and os.access(folder, os.W_OK) else None

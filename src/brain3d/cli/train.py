@@ -15,11 +15,11 @@ EPILOG = """examples:
   brain3d train recipes/finetune.yaml data=COHORT model=brain3d-mini output=RUN
   brain3d train recipes/finetune.yaml data=COHORT model=brain3d-mini output=RUN --resume
 
-An interrupted run continues where it stopped when the same command is given again, with --resume or without; a run of
-another recipe in the same output is refused.
+An interrupted run continues where it stopped when the same command is given again, with --resume or without; a run
+of another recipe in the same output is refused.
 
-exit codes: 2 for what the recipe, the cohort, a scan or a full disk is at fault for, 1 for a loss that is not finite and
-for our own faults."""
+exit codes: 2 for what the recipe, the cohort, a scan or a full disk is at fault for, 1 for a loss that is not
+finite and for our own faults."""
 
 
 def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:

@@ -69,8 +69,8 @@ def open_cohort(path: str | Path, *, check_files: bool = True) -> Cohort:
     if path.is_dir() and not manifest.is_file():
         raise InputError(f"{path}: a folder without a {MANIFEST_FILE}; give a cohort, `brain3d prepare` makes one")
     studies = tuple(read_manifest(manifest, check_files=check_files))
-    volumes = manifest.parent / VOLUMES_FOLDER
-    return Cohort(manifest, studies, _info(manifest.parent / INFO_FILE), volumes if volumes.is_dir() else None)
+    info, volumes = _info(manifest.parent / INFO_FILE), manifest.parent / VOLUMES_FOLDER
+    return Cohort(manifest, studies, info, volumes if info.get("volumes") and volumes.is_dir() else None)
 
 
 def _info(file: Path) -> Mapping[str, Any]:

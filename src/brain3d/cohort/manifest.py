@@ -40,7 +40,7 @@ class Study:
     split: str | None = None
     subject: str = ""
     session: str | None = None
-    sequences: Mapping[str, Path] = field(default_factory=dict)
+    sequences: Mapping[str, Path] = field(default_factory=dict, hash=False)
     source: str | None = None
     healthy: bool | None = None
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from brain3d.cohort import Study, read_manifest
+from brain3d.cohort import Study, open_cohort
 from brain3d.evaluation.baselines import (
     Row,
     Shelf,
@@ -61,19 +61,23 @@ def evaluate(
     mirror_check: bool = True,
     neighbours: Path | None = None,
     cache: Path | None = None,
+    split: str | None = None,
 ) -> dict[str, Any]:
     """Generate a report for every scan of `manifest` and for its mirror image, and score them.
 
+    `manifest` is a manifest or the folder of a cohort; `split` chooses its studies of one split, such as "test".
+
     `output` keeps predictions.jsonl (an interrupted run continues from it), scores.json and table.md; without
-    it nothing is kept. `neighbours` is a manifest of training studies whose reports the nearest-report
-    baseline copies; without it, it copies the reports of the other evaluated studies. `cache` is a folder for the
-    prepared volumes, so that another run on the same scans need not prepare them again. Returns the content of
-    scores.json, with the table under "table". Raises InputError for a manifest that cannot be scored, for
-    neighbours that hold nobody else, and for an output folder that cannot be written or holds another run.
+    it nothing is kept. `neighbours` is a manifest or a cohort whose reports the nearest-report baseline copies, those
+    of its training studies where it has any; without it, it copies the reports of the other evaluated studies.
+    `cache` is a folder for the prepared volumes, so that another run on the same scans need not prepare them again.
+    Returns the content of scores.json, with the table under "table". Raises InputError for a manifest that cannot be
+    scored, for neighbours that hold nobody else, and for an output folder that cannot be written or holds another run.
     """
     from brain3d.reading import load
 
-    studies = read_manifest(manifest)[:limit]
+    cohort = open_cohort(manifest)
+    studies = (cohort.studies if split is None else cohort.split(split))[:limit]
     if not studies:
         raise InputError(f"{manifest}: no studies to evaluate")
     sources = [load_source(study) for study in studies]
@@ -82,7 +86,8 @@ def evaluate(
     volumes = None if cache is None else VolumeCache(cache, reader.spec)
     settings = {
         "model": reader.identity(),
-        "cohort_sha256": cohort_sha256(manifest),
+        "cohort_sha256": cohort_sha256(cohort.manifest),
+        **({} if split is None else {"split": split}),
         "mirror_check": mirror_check,
         "reading": "joint" if mirror_check else "separate",
     }
@@ -105,7 +110,7 @@ def cohort_sha256(manifest: Path) -> str:
     Truths and reports are read anew at each scoring, and names of folders do not count: a cohort can be moved.
     """
     whole = hashlib.sha256(manifest.read_bytes())
-    for study in read_manifest(manifest):
+    for study in open_cohort(manifest).studies:
         for path in (study.image, study.mask):
             whole.update(b"none" if path is None else _file_digest(path))
     return whole.hexdigest()
@@ -121,7 +126,8 @@ def _file_digest(path: Path) -> bytes:
 
 def _neighbour_studies(manifest: Path, evaluated: Sequence[Study]) -> list[Study]:
     """The studies of the neighbours' manifest; InputError where some evaluated study finds no other there."""
-    studies = read_manifest(manifest)
+    found = open_cohort(manifest).studies
+    studies = [study for study in found if study.split == "train"] or list(found)
     ids = {study.id for study in studies}
     alone = [study.id for study in evaluated if ids <= {study.id}]
     if not ids:

@@ -77,9 +77,7 @@ def load_published(
         merged = merge_lora(text.model, folder / LORA_FOLDER, f"{given}/{LORA_FOLDER}")
         text = LanguagePart(merged, text.tokenizer)
     width = len(projector.weights["linear_1.bias"])
-    model, tokenizer = assemble(
-        tower, text, dtype=dtype, device=device, **PUBLISHED, projector_hidden_size=width
-    )
+    model, tokenizer = assemble(tower, text, dtype=dtype, device=device, **PUBLISHED, projector_hidden_size=width)
     with torch.no_grad():
         for name, parameter in model.model.projector.named_parameters():
             parameter.copy_(projector.weights.get(name, torch.tensor(projector.scale)))
@@ -150,6 +148,7 @@ def merge_lora(model: Gemma3ForCausalLM, folder: Path, given: str) -> Gemma3ForC
     weights = {_own_name(name, given): tensor for name, tensor in stored.items() if "vision" not in name}
     modules = {name.removeprefix("base_model.model.").split(".lora_")[0] for name in weights}
     config.target_modules, config.exclude_modules, config.modules_to_save = modules, None, None
+    config.base_model_name_or_path = model.name_or_path
     config.alpha_pattern, config.rank_pattern = map(_own_patterns, (config.alpha_pattern, config.rank_pattern))
     try:
         with quiet():
@@ -159,7 +158,9 @@ def merge_lora(model: Gemma3ForCausalLM, folder: Path, given: str) -> Gemma3ForC
         raise InputError(f"{given}: adapters of another model ({str(error).strip().splitlines()[0]})") from error
     expected = sum(".lora_" in name for name, _ in wrapped.named_parameters())
     if unknown or expected != len(weights):
-        raise InputError(f"{given}: {len(weights)} adapter weights, where the model takes {expected}; download it again")
+        raise InputError(
+            f"{given}: {len(weights)} adapter weights, where the model takes {expected}; download it again"
+        )
     return wrapped.merge_and_unload()
 
 
@@ -188,4 +189,3 @@ def _own_patterns(patterns: dict[str, Any]) -> dict[str, Any]:
     """Ranks and alphas of single modules, by the names that these have where the language model stands alone."""
     found = {name: _LANGUAGE_MODULE.search(name) for name in patterns}
     return {_own_module(match[1]) if (match := found[name]) else name: value for name, value in patterns.items()}
-

@@ -66,11 +66,6 @@ def missing_weights(folder: Path, given: str) -> list[str]:
     return [] if any(_is_there(folder / name) for name in WEIGHTS) else [WEIGHTS[0]]
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The files of weights in a folder and one level below, in the order of their paths."""
-    return sorted(path for end in ("safetensors", "bin", "pt") for path in folder.glob(f"**/*.{end}"))
-
-
 def read_config(folder: Path, given: str) -> dict[str, Any]:
     """The folder's config.json; InputError where it is damaged."""
     return _json(folder / CONFIG_FILE, given)
@@ -90,24 +85,34 @@ def _json(path: Path, given: str) -> dict[str, Any]:
     return values
 
 
+def cached_snapshot(name: str) -> Path | None:
+    """The folder of a hub repository in the local hub cache; None where it is not there. Asks nobody."""
+    if not _HUB_NAME.fullmatch(name):
+        return None
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+
+
 def _from_hub(name: str, what: str) -> Path:
     """The local snapshot of a hub repository, downloaded where it is not here and the hub may be asked."""
     from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-    patterns = list(WANTED_FILES)
+    folder = cached_snapshot(name)
+    if folder and (constants.HF_HUB_OFFLINE or not missing_weights(folder, name)):
+        return folder
+    if constants.HF_HUB_OFFLINE:
+        raise InputError(
+            f"{name}: {what} is not in the local hub cache; accept its terms at https://huggingface.co/{name} if it has "
+            f"any, run `hf auth login` and `hf download {name}`, or give its folder"
+        )
     try:
-        folder = Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
-        if constants.HF_HUB_OFFLINE or not missing_weights(folder, name):
-            return folder
-    except LocalEntryNotFoundError:
-        if constants.HF_HUB_OFFLINE:
-            raise InputError(
-                f"{name}: {what} is not in the local hub cache; accept its terms at https://huggingface.co/{name} if "
-                f"it has any, run `hf auth login` and `hf download {name}`, or give its folder"
-            ) from None
-    try:
-        return Path(snapshot_download(name, allow_patterns=patterns))
+        return Path(snapshot_download(name, allow_patterns=list(WANTED_FILES)))
     except GatedRepoError as error:
         raise InputError(
             f"{name}: {what} is gated; accept its terms at https://huggingface.co/{name}, then `hf auth login`"

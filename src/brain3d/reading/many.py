@@ -59,7 +59,10 @@ def kept_report(study: Study, folder: Path, reader: Reader, options: Options) ->
     if report is None or report.model != reader.identity() or _asked(report) != options.brain_extraction:
         return None
     check = report.generation.get("mirror_check")
-    wanted = {**reader.generation(reader.decoding(seed=options.seed, do_sample=options.do_sample)), "mirror_check": check}
+    wanted = {
+        **reader.generation(reader.decoding(seed=options.seed, do_sample=options.do_sample)),
+        "mirror_check": check,
+    }
     if {**report.generation, "device": wanted["device"]} != wanted or not isinstance(check, dict):
         return None
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,10 +72,17 @@ def _gated(name: str, what: str) -> dict[str, Any]:
         "name": name,
         "version": None,
         "megabytes": None,
-        "ready": False,
+        "ready": _in_hub_cache(name),
         "description": f"{what} of the full Brain3D, a part and no reader: gated, accept its terms and download it, then "
         f"give it to a recipe, or with {_OPTION[name]} to a checkpoint of the published system",
     }
+
+
+def _in_hub_cache(name: str) -> bool:
+    """Whether the local hub cache holds anything of a repository, by the hub's own layout and variables."""
+    home = os.environ.get("HF_HOME") or Path("~/.cache/huggingface").expanduser()
+    cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub")
+    return any((cache / f"models--{name.replace('/', '--')}" / "snapshots").glob("*/config.json"))
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -201,6 +209,8 @@ def _complete_folder(given: str, folder: Path) -> Path:
     from brain3d.scans.types import InputError
 
     there = bool(given) and folder.exists()
+    if not there and given not in GATED and (cached := _cached(given)) is not None:
+        folder, there = cached, True
     if not there and given in GATED:
         raise InputError(
             f"{given}: {GATED[given]} of the full Brain3D, gated and no reader by itself; accept its terms at "
@@ -208,7 +218,9 @@ def _complete_folder(given: str, folder: Path) -> Path:
             f"{_OPTION[given]} to the folder of a published checkpoint; {EMBEDDED} needs nothing"
         )
     if not there:
-        raise InputError(f"{given or repr(given)}: no such model and no such folder; `brain3d models` lists the names")
+        raise InputError(
+            f"{given or repr(given)}: no such model and no such folder, here or in the local hub cache; `brain3d models` lists the names"
+        )
     if not folder.is_dir():
         raise InputError(f"{given}: a file, not a model; give the folder that holds config.json and the weights")
     if is_published(folder):
@@ -218,6 +230,13 @@ def _complete_folder(given: str, folder: Path) -> Path:
         raise InputError(f"{given}: not a complete model, {' and '.join(missing)} missing; download or export it again")
     _check_type(given, folder)
     return folder
+
+
+def _cached(given: str) -> Path | None:
+    """The folder of a model that was downloaded by its hub name."""
+    from brain3d.model.weights import cached_snapshot
+
+    return cached_snapshot(given)
 
 
 def _check_type(given: str, folder: Path) -> None:

@@ -135,9 +135,7 @@ class Reader:
         """
         if batch_size < 1:
             raise InputError(f"batch_size {batch_size}: give at least 1")
-        decoding = self.decoding(
-            seed=seed, max_new_tokens=max_new_tokens, do_sample=do_sample, temperature=temperature
-        )
+        decoding = self.decoding(seed=seed, max_new_tokens=max_new_tokens, do_sample=do_sample, temperature=temperature)
         pending = iter(enumerate(scans, 1))
         reports: list[Report] = []
         while batch := list(islice(pending, batch_size)):

@@ -1,9 +1,9 @@
 """Checkpoints of a stage, whole whenever the process is killed.
 
-Three files belong together: `weights-N.safetensors`, `state-N.pt` (optimizer and progress) and, where a stage is
-validated, `best-M.safetensors`. Each is written beside its place, flushed to the disk and then renamed. `state-N.pt` comes
-last and makes the checkpoint of step N; only then are older files removed. Whatever moment a kill hits, the newest
-`state-N.pt` has its weights and its best weights beside it.
+Three files belong together: `weights-N.safetensors`, `state-N.pt` (optimizer and progress) and, where a stage validates
+its loss, `best-M.safetensors`. Each is written beside its place, flushed to the disk and then renamed. `state-N.pt`
+comes last and makes the checkpoint of step N; only then are older files removed. Whatever moment a kill hits, the
+newest `state-N.pt` has its weights and its best weights beside it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class Progress:
     """How far a stage has come, and all that its loop has to remember beside weights and optimizer.
 
     `mean`: the running mean of the loss, as logged. `best`, `best_step`: the best validation and its step.
-    `worse`: validations since then that were no better. `seconds`: spent so far. `finished`: nothing is left to do.
+    `worse`: validations since then that were no better. `seconds`: spent so far. `starts`: how often a process went on
+    from a checkpoint. `finished`: nothing is left to do.
     """
 
     step: int = 0
@@ -41,6 +42,7 @@ class Progress:
     best_step: int | None = None
     worse: int = 0
     seconds: float = 0.0
+    starts: int = 0
     finished: bool = False
 
 
@@ -72,10 +74,19 @@ def naming_a_full_disk(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in NO_SPACE:
             raise
-        raise InputError(
-            f"{folder}: the disk is full ({error.strerror}); what was there before is whole: free some space and give "
-            "the same command again"
-        ) from error
+        raise _full(folder, os.strerror(error.errno)) from error
+    except SafetensorError as error:  # the library that writes model folders states the number in words alone
+        number = next((n for n in NO_SPACE if f"(os error {n})" in str(error)), None)
+        if number is None:
+            raise
+        raise _full(folder, os.strerror(number)) from error
+
+
+def _full(folder: Path, why: str) -> InputError:
+    return InputError(
+        f"{folder}: the disk is full ({why}); what was there before is whole: free some space and give the same command "
+        "again"
+    )
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 from tqdm import tqdm
 
 from brain3d.cohort import PUBLISHED, Cohort, Study, open_cohort, open_volumes
@@ -23,8 +24,9 @@ from brain3d.training.digest import tensors_digest
 from brain3d.training.loop import Schedule, run_stage
 from brain3d.training.parts_trained import merged, settled
 from brain3d.training.plan import CohortStage, Plan, check_ready
-from brain3d.training.run_log import check_tensorboard
-from brain3d.training.stages import CohortTask, Material, build_task
+from brain3d.training.run_log import check_tensorboard, validations
+from brain3d.training.run_report import RunReport, StageReport, write_run_report
+from brain3d.training.stages import CaptioningTask, GroundingTask, Material, build_task
 from brain3d.training.token_cache import TokenCache
 
 BETAS = (0.9, 0.999)  # AdamW's own, as in the released code
@@ -49,7 +51,7 @@ def with_splits(cohort: Cohort, plan: Plan) -> tuple[Sequence[Study], Sequence[S
     order = torch.randperm(len(subjects), generator=torch.Generator().manual_seed(plan.seed)).tolist()
     held_out = {subjects[i] for i in order[: max(1, int(VALIDATION_SHARE * len(subjects)))]}
     tqdm.write(
-        f"{plan.data}: not split; {len(held_out)} of its {len(subjects)} subjects are kept for validation, the rest are "
+        f"{plan.data}: not split; {len(held_out)} of its {len(subjects)} subjects are kept for validation, the rest is "
         "trained on: do not test on this cohort afterwards"
     )
     return (
@@ -91,6 +93,7 @@ def schedule_of(stage: CohortStage, plan: Plan, studies: int) -> Schedule:
         min_delta=stage.min_delta,
         log_every=plan.log_every,
         tensorboard=plan.tensorboard,
+        validate_first=True,
     )
 
 
@@ -113,6 +116,7 @@ class CohortRun:
         with accelerator.main_process_first():
             self.train, self.validation, self.left_out = load_splits(plan, self.model)
         self.base = tensors_digest(self.model.state_dict()) if plan.quantisation is None else plan.quantisation
+        self.cache_counts: dict[str, dict[str, int]] = {}  # up to the end of each stage
         self._claim()
         checkpointing = plan.gradient_checkpointing
         self.material = Material(
@@ -132,8 +136,8 @@ class CohortRun:
         """Refuse a folder whose weights were made from another model, other studies or another seed."""
         settings = {
             "model": self.base,
-            "train": [item.content for item in self.train.items],
-            "validation": [item.content for item in self.validation.items],
+            "train": _digest(self.train),
+            "validation": _digest(self.validation),
             "seed": self.plan.seed,
             "precision": self.precision,
         }
@@ -155,10 +159,11 @@ class CohortRun:
         self._standardise(stage, task)
         schedule = schedule_of(stage, self.plan, len(self.train))
         run_stage(task, schedule, folder, stage.name, main=self.accelerator.is_main_process)
+        self.cache_counts[stage.name] = self.material.cache.counts.to_dict()
         self.accelerator.wait_for_everyone()
         self.model = settled(task.wrapped, stage, read_best(folder, read_progress(folder)))
 
-    def _standardise(self, stage: CohortStage, task: CohortTask) -> None:
+    def _standardise(self, stage: CohortStage, task: CaptioningTask | GroundingTask) -> None:
         """Before the first stage of an assembled model: the compressed tokens' mean and deviation."""
         features = task.train.features
         if self.plan.model is not None or self.model.model.standardiser is None or stage != self.plan.stages[0]:
@@ -172,6 +177,57 @@ class CohortRun:
         task.composite.model.set_feature_statistics(*features.statistics(views))
 
 
+def _digest(data: CohortData) -> str:
+    """A hash of a split's volumes and reports, in their order."""
+    whole = hashlib.sha256()
+    for item in data.items:
+        whole.update(f"{item.content} {item.report}\n".encode())
+    return whole.hexdigest()
+
+
+def write_summary(plan: Plan, run: CohortRun) -> None:
+    """Write run-report.json and run-report.md: versions, hashes, hardware, and how every stage went."""
+    stages = []
+    for stage in plan.stages:
+        progress = read_progress(run.folder / stage.name)
+        figures = validations(run.folder, stage.name)
+        steps = schedule_of(stage, plan, len(run.train)).steps
+        stages.append(
+            StageReport(
+                name=stage.name,
+                steps=progress.step,
+                seconds=progress.seconds,
+                best={} if progress.best_step is None else figures.get(progress.best_step, {}),
+                last=figures.get(progress.step, {}),
+                best_step=progress.best_step,
+                ended="steps" if progress.step == steps else "early stopping",
+                cache=run.cache_counts.get(stage.name, {}),
+            )
+        )
+    kinds = [fault.kind for fault in run.left_out]
+    report = RunReport(
+        recipe=asdict(plan),
+        hashes={
+            "base model": run.base,
+            **{name: _digest(data) for name, data in (("train", run.train), ("validation", run.validation))},
+        },
+        stages=stages,
+        data={"train": run.train.summary(), "validation": run.validation.summary()},
+        left_out={kind: kinds.count(kind) for kind in sorted(set(kinds))},
+        resumed=sum(read_progress(run.folder / stage.name).starts for stage in plan.stages),
+    )
+    write_run_report(run.folder, report)
+
+
+def start_accelerator() -> Accelerator:
+    """What spreads a run over devices. InputError for a way of doing so that these stages do not go with."""
+    accelerator = Accelerator()
+    kind = accelerator.distributed_type
+    if kind not in (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU):
+        raise InputError(f"accelerate is configured for {kind.value}; configure DistributedDataParallel (MULTI_GPU)")
+    return accelerator
+
+
 def run_plan(plan: Plan, path: Path, only: str | None = None) -> Path:
     """Run every stage of a plan (or `only` one) that is not finished; returns the folder of the best model.
 
@@ -182,7 +238,7 @@ def run_plan(plan: Plan, path: Path, only: str | None = None) -> Path:
     if only is not None and only not in [stage.name for stage in plan.stages]:
         raise InputError(f"{path}: no stage {only!r}; its stages: {', '.join(s.name for s in plan.stages)}")
     with naming_a_full_disk(Path(plan.output)):
-        run = CohortRun(plan, Accelerator())
+        run = CohortRun(plan, start_accelerator())
         try:
             for stage in plan.stages:
                 run.run(stage)
@@ -190,6 +246,7 @@ def run_plan(plan: Plan, path: Path, only: str | None = None) -> Path:
                     return run.folder
             if run.accelerator.is_main_process:
                 export_both(plan, run.folder, run.model, run.processor)
+                write_summary(plan, run)
             run.accelerator.wait_for_everyone()
         finally:
             run.material.cache.close()

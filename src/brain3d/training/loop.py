@@ -69,7 +69,8 @@ class LossTask(Protocol):
 @dataclass(frozen=True)
 class Schedule:
     """What the loop has to know. `patience`: so many validations without an improvement of the loss by `min_delta`
-    end the stage; 0 lets it run to its last step."""
+    end the stage; 0 lets it run to its last step. `validate_first`: also before the first step, so that the best
+    weights are never worse than those that the stage began with."""
 
     steps: int
     lr: float
@@ -86,6 +87,7 @@ class Schedule:
     min_delta: float = 0.0
     log_every: int = 25
     tensorboard: bool = False
+    validate_first: bool = False
 
 
 class NonFiniteLoss(RuntimeError):
@@ -136,7 +138,7 @@ class WholeBatch:
     def backward(self, step: int) -> tuple[float, dict[str, float]]:
         with reduced_precision(next(self.module.parameters()).device.type, self.precision == "bfloat16"):
             loss, figures = self.task.loss(step)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return float(loss.detach()), figures
 
     def validate(self) -> dict[str, float]:
@@ -145,9 +147,7 @@ class WholeBatch:
 
 def _check_finite(what: str, value: float, step: int) -> None:
     if not math.isfinite(value):
-        raise NonFiniteLoss(
-            f"the {what} is {value} at step {step}; the last checkpoint is kept: lower lr or clip, or look at that batch"
-        )
+        raise NonFiniteLoss(f"the {what} is {value} at step {step}; the last checkpoint is kept; lower lr or clip")
 
 
 def _step(
@@ -184,7 +184,7 @@ def _resume(folder: Path, task: Task, optimizer: torch.optim.Optimizer) -> Progr
     settings, progress = state
     task.module.load_state_dict(read_weights(folder, progress.step))
     optimizer.load_state_dict(settings)
-    return progress
+    return replace(progress, starts=progress.starts + 1)
 
 
 class _Stage:
@@ -248,7 +248,7 @@ def run_stage(
 
     Of several processes that train together only the `main` one writes; what they compute does not differ.
 
-    Returns the figures of the last validation. Raises NonFiniteLoss; InputError for a damaged checkpoint or a full disk.
+    Returns the figures of the last validation. Raises NonFiniteLoss; InputError for a damaged checkpoint, a full disk.
     """
     with naming_a_full_disk(folder):
         if main:
@@ -256,6 +256,9 @@ def run_stage(
         stage = _Stage(task, schedule, folder, name, main)
         last = schedule.steps if until is None else min(until, schedule.steps)
         figures: dict[str, float] = {}
+        if schedule.validate_first and stage.progress.step == 0 and stage.progress.best is None:
+            figures = stage.validate()
+            stage.save()
         with tqdm(total=schedule.steps, initial=stage.progress.step, desc=name, unit="step", disable=not main) as bar:
             while stage.progress.step < last and not stage.progress.finished:
                 bar.set_postfix(loss=f"{stage.learn():.4f}", refresh=False)

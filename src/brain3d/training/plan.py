@@ -170,6 +170,8 @@ def _check_plan(plan: Plan, path: Path) -> None:
     _choose(str(path), "precision", plan.precision, PRECISIONS)
     _choose(str(path), "quantisation", plan.quantisation, (None, "nf4"))
     _choose(str(path), "faulty", plan.faulty, FAULTY)
+    if plan.quantisation and any(stage.parts.language == "full" for stage in plan.stages):
+        raise InputError(f"{path}: a quantised language model cannot learn in full; give lora, or quantisation=null")
     if plan.cache_gb <= 0 or plan.samples < 0 or plan.log_every < 1:
         raise InputError(f"{path}: cache_gb must be above zero, log_every at least 1, samples not negative")
     if not isinstance(plan.choices, dict):

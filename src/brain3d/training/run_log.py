@@ -32,6 +32,13 @@ def forget_after(path: Path, stage: str, step: int) -> None:
         write_durably(path, lambda file: file.write(text.encode()))
 
 
+def validations(folder: Path, stage: str) -> dict[int, dict[str, float]]:
+    """The figures of a stage's validations, by step, out of a run's log."""
+    path = folder / WHERE
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    return {row["step"]: row["validation"] for row in rows if row["stage"] == stage and "validation" in row}
+
+
 class Log:
     """Appends one JSON object a line to `folder/log.jsonl`, and its numbers to `folder/tensorboard/STAGE`."""
 
@@ -66,4 +73,4 @@ def check_tensorboard() -> None:
 def _board(folder: Path, step: int) -> Any:
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder), purge_step=step + 1)  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder), purge_step=step + 1)

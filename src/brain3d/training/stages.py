@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from brain3d.model.modeling_brain3d import Brain3DForConditionalGeneration
 from brain3d.model.processing_brain3d import Brain3DProcessor
 from brain3d.training.batches import View, batch_at, shard, views_of
 from brain3d.training.cohort_data import CohortData
+from brain3d.training.gallery import Shown, lesion_point, write_gallery
 from brain3d.training.gradient_cache import Encoder, gather, gradient_cached
 from brain3d.training.learner import Learner
 from brain3d.training.loop import reduced_precision
@@ -70,7 +72,7 @@ class Visual:
         return {"compressed_tokens": torch.stack(rows).to(device)}
 
 
-class CohortTask:
+class _Shared:
     """What grounding and captioning have in common: the module that learns, its batches, its share of each."""
 
     def __init__(self, stage: CohortStage, model: Brain3DForConditionalGeneration, material: Material) -> None:
@@ -88,6 +90,7 @@ class CohortTask:
         self._holder = holder(self.wrapped, self.scale)
         self.train, self.validation = (self._visual(data) for data in (material.train, material.validation))
         tokenizer = material.processor.tokenizer
+        self.step = 0  # of the loop: how many are done
         self.lengths = [len(tokenizer(item.report)["input_ids"]) for item in material.train.items]
 
     def _visual(self, data: CohortData) -> Visual:
@@ -108,6 +111,7 @@ class CohortTask:
 
     def batch(self, step: int) -> list[View]:
         """The whole step's views, of all processes together."""
+        self.step = step + 1
         stage, seed = self.stage, self.material.seed
         epoch, rows = batch_at(self.lengths, stage.batch, seed=seed, step=step)
         return views_of(rows, seed=seed, epoch=epoch, mirror=stage.mirror, augmentations=stage.augmentations)
@@ -139,7 +143,7 @@ class CohortTask:
         return held
 
 
-class CaptioningTask(CohortTask):
+class CaptioningTask(_Shared):
     """Next-token cross-entropy on the reports' tokens alone."""
 
     def backward(self, step: int) -> tuple[float, dict[str, float]]:
@@ -172,7 +176,7 @@ class CaptioningTask(CohortTask):
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """The loss per token on the validation split; as often mirrored as not."""
+        """The loss per token on the validation split, every other study mirrored; and some reports, written out."""
         self.wrapped.eval()
         self.material.cache.release()
         views = validation_views(self.validation.data)
@@ -180,10 +184,28 @@ class CaptioningTask(CohortTask):
         value = torch.zeros((), device=self.accelerator.device)
         for places, counted in self.own_chunks(len(views)):
             value += self._loss(self.validation, [views[i] for i in places], counted, total)
+        if self.accelerator.is_main_process:
+            self._show()
         return {"loss": float(self.accelerator.reduce(value))}
 
+    def _show(self) -> None:
+        """Write what the model makes of the first validation studies as pictures with text, RUN/gallery/STAGE-STEP."""
+        data = self.validation.data
+        views = [View(row) for row in range(min(self.material.samples, len(data)))]
+        if not views:
+            return
+        inputs = {k: v.to(self.accelerator.device) for k, v in self.material.processor(batch_size=len(views)).items()}
+        with self.numbers():
+            ids = self.composite.generate(
+                **inputs, **self.validation.inputs(views), max_new_tokens=self.stage.max_tokens, do_sample=False
+            )
+        texts = self.material.processor.decode(ids)
+        folder = self.material.folder / "gallery" / f"{self.stage.name}-{self.step}"
+        studies = [shown(data, view.row, text) for view, text in zip(views, texts, strict=True)]
+        write_gallery(folder, f"{self.stage.name}, step {self.step}", studies)
 
-class GroundingTask(CohortTask):
+
+class GroundingTask(_Shared):
     """Images find their reports among all of a batch, and their reports' mirror images."""
 
     def backward(self, step: int) -> tuple[float, dict[str, float]]:
@@ -237,7 +259,7 @@ class GroundingTask(CohortTask):
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Loss, recall at 1 and 5 beside chance, and how often an image is nearer to its report than to its mirror's."""
+        """Loss, recall at 1 and 5 beside chance, and how often its own report is nearer than its mirror's."""
         self.wrapped.eval()
         self.material.cache.release()
         views = validation_views(self.validation.data)
@@ -246,19 +268,25 @@ class GroundingTask(CohortTask):
         images = torch.cat([self._images(self.validation, part) for part in self._split(views)])
         texts, turned = (torch.cat([self._texts(part) for part in self._split(rows)]) for rows in (reports, swapped))
         loss = self._whole_loss(reports, texts, turned, images)
-        return {"loss": loss, **grounding_scores(images, texts, turned, reports)}
+        scores = grounding_scores(images, texts, turned, reports)
+        return {"loss": loss, **{name: score for name, score in scores.items() if not math.isnan(score)}}
 
     def _whole_loss(self, reports: Sequence[str], texts: Tensor, swapped: Tensor, images: Tensor) -> float:
-        """The loss of embeddings that every process has all of: in batches of the stage's own size, the last as it is."""
+        """The loss of embeddings that every process has all of, in batches of the stage's own size.
+
+        `gather` then puts equal copies behind one another, of which `_loss` keeps the first.
+        """
         starts = range(0, len(reports), self.stage.batch)
         parts = [slice(start, start + self.stage.batch) for start in starts]
-        values = [_alone(self._loss, reports[p], texts[p], swapped[p], images[p]) * len(reports[p]) for p in parts]
+        values = [float(self._loss(reports[p], texts[p], swapped[p], images[p])) * len(reports[p]) for p in parts]
         return sum(values) / len(reports)
 
 
-def _alone(loss: Any, reports: Sequence[str], *embedded: Tensor) -> float:
-    """A loss of whole embeddings: `gather` puts equal copies behind one another, of which the first are kept."""
-    return float(loss(reports, *embedded))
+def shown(data: CohortData, row: int, text: str) -> Shown:
+    """A study with a generated text, cut through its lesion where the cohort has a mask."""
+    item, volume = data.items[row], data.volumes.get(data.items[row].key)
+    assert volume is not None
+    return Shown(item.study.id, volume, item.report, text, lesion_point(item.study, volume))
 
 
 def validation_views(data: CohortData) -> list[View]:
@@ -266,7 +294,9 @@ def validation_views(data: CohortData) -> list[View]:
     return [View(i, i % 2 == 1) for i in range(len(data))]
 
 
-def build_task(stage: CohortStage, model: Brain3DForConditionalGeneration, material: Material) -> CohortTask:
+def build_task(
+    stage: CohortStage, model: Brain3DForConditionalGeneration, material: Material
+) -> CaptioningTask | GroundingTask:
     """The task of a stage over a model as the stages before it left it."""
-    task = GroundingTask if stage.task == "grounding" else CaptioningTask
-    return task(stage, model, material)
+    kind = GroundingTask if stage.task == "grounding" else CaptioningTask
+    return kind(stage, model, material)
