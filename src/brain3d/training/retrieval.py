@@ -47,12 +47,12 @@ def _chance(hits: Sequence[int], k: int) -> float:
 def side_discrimination(images: Tensor, texts: Tensor, swapped: Tensor, sided: Sequence[bool]) -> dict[str, float]:
     """How often an image (N, d) is nearer to its own report than to the same report with left and right exchanged.
 
-    Only the studies with a side (`sided`) count; a tie counts half, so that chance scores 0.5. `side_accuracy` is
-    NaN where no report has a side; `sided` is how many have one.
+    Only the studies with a side (`sided`) count; a tie counts half, so that chance scores 0.5. `sided` is how many
+    there are; where there is none, `side_accuracy` is left out.
     """
     chosen = torch.tensor(list(sided), dtype=torch.bool, device=images.device)
     if not bool(chosen.any()):
-        return {"side_accuracy": float("nan"), "sided": 0.0}
+        return {"sided": 0.0}
     own, other = (torch.cosine_similarity(images.float(), t.float(), dim=-1)[chosen] for t in (texts, swapped))
     return {"side_accuracy": float(((own > other) + 0.5 * (own == other)).mean()), "sided": float(chosen.sum())}
 
