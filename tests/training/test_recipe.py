@@ -139,7 +139,7 @@ def test_every_documented_command_names_a_recipe_that_loads() -> None:
     commands = re.findall(r"brain3d train (recipes/\S+)([^\n#`|]*)", text)
     assert commands
     for recipe, rest in commands:
-        load_recipe(ROOT / recipe, [word for word in rest.split() if "=" in word])
+        read_recipe(ROOT / recipe, [word for word in rest.split() if "=" in word])
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

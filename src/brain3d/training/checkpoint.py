@@ -84,8 +84,8 @@ def naming_a_full_disk(folder: Path) -> Iterator[None]:
 
 def _full(folder: Path, why: str) -> InputError:
     return InputError(
-        f"{folder}: the disk is full ({why}); what was there before is whole: free some space and give the same command "
-        "again"
+        f"{folder}: the disk is full ({why}); what was there before is whole: free some space and give the "
+        "same command again"
     )
 
 

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from brain3d.model.configuration_brain3d import PROMPT
 from brain3d.scans import InputError
 from brain3d.training.bank import Bank, claim, draw_bank, load_bank
+from brain3d.training.checkpoint import naming_a_full_disk
 from brain3d.training.loop import LossTask, Schedule, Task, WholeBatch, run_stage
 from brain3d.training.plan import Plan, read_recipe
 from brain3d.training.recipe import Recipe, Stage
@@ -154,7 +155,8 @@ def run_recipe(path: Path, overrides: list[str], only: str | None = None) -> Pat
         from brain3d.training.cohort_run import run_plan
 
         return run_plan(recipe, path, only)
-    return _run_phantoms(recipe, path, only)
+    with naming_a_full_disk(Path(recipe.output)):
+        return _run_phantoms(recipe, path, only)
 
 
 def _run_phantoms(recipe: Recipe, path: Path, only: str | None) -> Path:
