@@ -44,7 +44,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     from brain3d.reading import Reader
 
     engine = StandIn(seeing)
-    monkeypatch.setattr("brain3d.reading.load", lambda model, *, device: Reader(engine))
+    monkeypatch.setattr("brain3d.reading.load", lambda model, **options: Reader(engine))
     return engine
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from brain3d.reading import Decoding, Written
 from brain3d.reading.models import Identity
-from brain3d.scans import VolumeSpec
+from brain3d.scans import Scan, Volume, VolumeSpec, prepare
 
 HEALTHY = "No focal lesion is seen."
 
@@ -35,12 +35,17 @@ class StandIn:
 
     identity = Identity("stand-in", "0", "0" * 64)
     spec = VolumeSpec()
+    compat: str | None = None
+    decoding = Decoding()
 
     def __init__(self, rule: Rule, weight: Weight = lambda left, text: 0.0) -> None:
         self.rule, self.weight, self.shown = rule, weight, 0
 
     def settings(self) -> dict[str, Any]:
         return {"prompt": "?", "device": "cpu", "dtype": "float32"}
+
+    def prepare(self, scan: Scan, brain_extraction: str) -> Volume:
+        return prepare(scan, self.spec, brain_extraction=brain_extraction)
 
     def encode(self, volumes: Sequence[np.ndarray]) -> list[bool]:
         self.shown += len(volumes)

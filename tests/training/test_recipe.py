@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from brain3d.cli.main import main
 from brain3d.scans import InputError
+from brain3d.training.plan import Plan, read_recipe
 from brain3d.training.recipe import load_recipe
 from brain3d.training.run import run_recipe
 
@@ -14,7 +16,43 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda p: p.name)
 def test_every_shipped_recipe_loads(path: Path) -> None:
-    assert load_recipe(path, []).stages
+    assert read_recipe(path, []).stages
+
+
+def test_the_published_recipe_has_the_papers_hyper_parameters() -> None:
+    plan = read_recipe(ROOT / "recipes/published.yaml", [])
+    assert isinstance(plan, Plan)
+    grounding, warm_up, special = plan.stages
+    assert (grounding.loss, grounding.temperature, grounding.parts.vision) == ("infonce", 0.07, "patch_embedding")
+    assert (grounding.lr.projector, grounding.lr.vision, grounding.lr.scale) == (5e-4, 0.2 * 5e-4, 2 * 5e-4)
+    assert [stage.epochs for stage in plan.stages] == [5, 10, 15]
+    assert (warm_up.batch, warm_up.micro_batch, warm_up.max_tokens, warm_up.lr.projector) == (8, 1, 192, 2e-4)
+    assert (special.lora.rank, special.max_tokens) == (4, 256)
+    assert (special.lr.projector, special.lr.language) == (2e-4, 5e-5)
+    assert {(s.weight_decay, s.patience, s.min_delta) for s in plan.stages} == {(0.01, 5, 0.001)}
+    assert (plan.seed, plan.quantisation, plan.choices["num_visual_tokens"]) == (42, "nf4", 32)
+
+
+def test_scientific_notation_without_a_dot_is_a_number(recipe_path: Path) -> None:
+    """YAML reads it as a text."""
+    assert load_recipe(recipe_path, ["stages.warm-up.lr=5e-5"]).stages[-3].lr == 5e-5
+    with pytest.raises(InputError, match="expected float, found '5e'"):
+        load_recipe(recipe_path, ["stages.warm-up.lr=5e"])
+
+
+def test_overrides_may_stand_before_and_behind_options(capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = str(ROOT / "recipes/brain3d-mini.yaml")
+    for order in (
+        ["seed=x", "--stage", "slices"],
+        ["--stage", "slices", "seed=x"],
+        ["--resume", "workers=1", "seed=x"],
+    ):
+        assert main(["train", recipe, *order]) == 2
+        assert "seed: expected int, found 'x'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["train", recipe, "seed=1", "--stages", "slices"])
+    with pytest.raises(SystemExit):
+        main(["inspect", "a.nii", "seed=1"])
 
 
 def test_overrides_reach_the_stage_they_name(recipe_path: Path) -> None:
@@ -101,7 +139,7 @@ def test_every_documented_command_names_a_recipe_that_loads() -> None:
     commands = re.findall(r"brain3d train (recipes/\S+)([^\n#`|]*)", text)
     assert commands
     for recipe, rest in commands:
-        load_recipe(ROOT / recipe, [word for word in rest.split() if "=" in word])
+        read_recipe(ROOT / recipe, [word for word in rest.split() if "=" in word])
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -28,6 +28,16 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_base_arguments(parser: argparse.ArgumentParser) -> None:
+    """--vision and --language."""
+    for option, what in (("--vision", "2-D vision tower"), ("--language", "language model")):
+        parser.add_argument(
+            option,
+            metavar="NAME|FOLDER",
+            help=f"the {what} that a published checkpoint was trained on, where it is not in its folder",
+        )
+
+
 def add_brain_extraction(parser: argparse.ArgumentParser) -> None:
     """--brain-extraction. Its methods are checked where the scan is prepared, so that --help stays light."""
     parser.add_argument(

@@ -9,11 +9,11 @@ import traceback
 from collections.abc import Sequence
 
 from brain3d import __version__
-from brain3d.cli import demo, evaluate, inspect, models, phantom, prepare, report, train
+from brain3d.cli import convert, demo, evaluate, inspect, models, phantom, prepare, report, train
 from brain3d.cli.common import RAW, check_seed
 
 DONE, OUR_FAULT, CALLERS_FAULT, INTERRUPTED = 0, 1, 2, 130
-COMMANDS = (report, inspect, demo, phantom, prepare, train, evaluate, models)
+COMMANDS = (report, inspect, demo, phantom, prepare, train, evaluate, models, convert)
 DEBUG_HELP = "on an error, show where it arose"
 EPILOG = """examples:
   brain3d report --sample                  read the scan that comes with the package
@@ -45,6 +45,18 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments. argparse takes no list of values behind an option: what is left over is a recipe's overrides."""
+    parser = build_parser()
+    args, left = parser.parse_known_args(argv)
+    unknown = [text for text in left if text.startswith("-") or "overrides" not in args]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if left:
+        args.overrides = [*args.overrides, *left]
+    return args
+
+
 def _quiet_libraries() -> None:
     """Before they are imported: no network, no bars and no advice from the libraries, unless the user set these."""
     for name, value in (
@@ -58,7 +70,7 @@ def _quiet_libraries() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Wrong arguments and --help leave by SystemExit, as argparse does."""
-    args = build_parser().parse_args(argv)
+    args = _parse(argv)
     _quiet_libraries()
     code = DONE
     try:

@@ -12,7 +12,7 @@ EPILOG = """examples:
   brain3d models
   brain3d models --format json
 
-Besides these names, --model takes the folder of any Brain3D model."""
+Besides these names, --model takes the folder of any Brain3D model, and of a checkpoint of the published system."""
 
 
 def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
@@ -32,5 +32,12 @@ def run(args: argparse.Namespace) -> None:
         return
     width = max(len(model["name"]) for model in found)
     for model in found:
-        state = f"ready, version {model['version']}, {model['megabytes']} MB" if model["ready"] else "not here"
-        print(f"{model['name']:<{width}}  {state}: {model['description']}")
+        print(f"{model['name']:<{width}}  {_state(model)}: {model['description']}")
+
+
+def _state(model: dict[str, Any]) -> str:
+    if not model["ready"]:
+        return "not here"
+    if model["version"] is None:
+        return "in the local hub cache"
+    return f"ready, version {model['version']}, {model['megabytes']} MB"

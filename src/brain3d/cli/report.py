@@ -12,6 +12,7 @@ from brain3d.cli.common import (
     RAW,
     OutputFile,
     Subparsers,
+    add_base_arguments,
     add_brain_extraction,
     add_model_arguments,
     only_results_on_stdout,
@@ -57,7 +58,14 @@ def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
     parser.add_argument("--format", choices=("text", "json"), help="default: text; of many, both are written")
     parser.add_argument("--preview", metavar="PNG", help="also draw three planes as the model sees them")
     add_model_arguments(parser)
-    parser.add_argument("--seed", type=int, default=0, help="for decoding that draws lots; the default does not")
+    add_base_arguments(parser)
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="for decoding that draws lots, as published models do; brain3d-mini does not",
+    )
+    parser.add_argument("--greedy", action="store_true", help="take the likeliest word each time, whatever the model")
     parser.add_argument(
         "--series",
         metavar="N|TEXT",
@@ -102,9 +110,10 @@ def _run_one(args: argparse.Namespace, source: str | Path) -> None:
             print(f"brain3d: {scan.series.why}", file=sys.stderr)
         from brain3d.reading import load
 
-        reader = load(args.model, device=args.device)
+        reader = load(args.model, device=args.device, vision=args.vision, language=args.language)
         ready = reader.prepared(scan, brain_extraction=args.brain_extraction)
-        report = reader.report(ready, mirror_check=not args.no_mirror_check, seed=args.seed)
+        drawn = False if args.greedy else None
+        report = reader.report(ready, mirror_check=not args.no_mirror_check, seed=args.seed, do_sample=drawn)
         picture = _picture(reader, ready.volume) if preview else b""
     text = report.to_json() + "\n" if args.format == "json" else report.to_text()
     files = [(output, text.encode()), (preview, picture)]

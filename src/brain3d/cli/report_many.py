@@ -83,7 +83,7 @@ def run_many(args: argparse.Namespace) -> int:
     with only_results_on_stdout():
         from brain3d.reading import load
 
-        reader = load(args.model, device=args.device)
+        reader = load(args.model, device=args.device, vision=args.vision, language=args.language)
         with _refusing(args.output):
             folder.mkdir(exist_ok=True)
             sweep(folder, [place.name, *(study.name for study in mine)])
@@ -154,7 +154,13 @@ def _refuse_overwriting(studies: Sequence[Study], folder: Path, place: Path) -> 
 def _read(studies: Sequence[Study], reader: Reader, args: argparse.Namespace, folder: Path, place: Path) -> list[Row]:
     """The rows of all studies, in their order; the summary is there, of what is known, also after an interruption."""
     options = Options(
-        args.axes, args.without_side, args.series, not args.no_mirror_check, args.seed, args.brain_extraction
+        args.axes,
+        args.without_side,
+        args.series,
+        not args.no_mirror_check,
+        args.seed,
+        args.brain_extraction,
+        False if args.greedy else None,
     )
     rows: dict[str, Row] = {}
 

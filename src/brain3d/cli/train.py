@@ -12,18 +12,25 @@ EPILOG = """examples:
   brain3d train recipes/brain3d-mini.yaml
   brain3d train recipes/brain3d-mini.yaml output=runs/other seed=3
   brain3d train recipes/brain3d-mini.yaml --stage language
+  brain3d train recipes/finetune.yaml data=COHORT model=brain3d-mini output=RUN
+  brain3d train recipes/finetune.yaml data=COHORT model=brain3d-mini output=RUN --resume
 
-An interrupted run continues where it stopped when the same command is given again."""
+An interrupted run continues where it stopped when the same command is given again, with --resume or without; a run
+of another recipe in the same output is refused.
+
+exit codes: 2 for what the recipe, the cohort, a scan or a full disk is at fault for, 1 for a loss that is not
+finite and for our own faults."""
 
 
 def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
     """Describe the command."""
     parser = commands.add_parser("train", help="run a recipe's stages", epilog=EPILOG, formatter_class=RAW)
     parser.add_argument("recipe", metavar="RECIPE", help="a YAML file, such as recipes/brain3d-mini.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="change a value of the recipe")
+    parser.add_argument("--stage", metavar="NAME", help="run only this stage; on a cohort, up to it")
     parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="change a value of the recipe; before any option"
+        "--resume", action="store_true", help="go on with the run in output; also the default where there is one"
     )
-    parser.add_argument("--stage", metavar="NAME", help="run only this stage")
     return parser
 
 

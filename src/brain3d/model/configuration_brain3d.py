@@ -11,11 +11,29 @@ from brain3d.scans.types import VolumeSpec
 PROMPT = "Generate a radiology report for this brain MRI FLAIR scan. \n"
 
 INFLATIONS = ("average", "center")
+COLOURS = ("summed", "averaged")
+POSITIONS = ("kept", "published")
+PREPROCESSINGS = ("own", "published")
 COMPRESSIONS = ("grid", "sequence", "perceiver")
 GRID_REDUCTIONS = ("mean", "mean_max")
 DEFAULT_VISUAL_TOKENS = 32
 CONTEXT_MOMENTS = 9  # numbers that say where in the grid lies what matters
 AMOUNT_FEATURES = 6  # numbers for each amount: how much of it there is, where between left and right, which share
+
+PUBLISHED: dict[str, Any] = {
+    "preprocessing": "published",
+    "volume_shape": (64, 128, 128),
+    "spacing_mm": 0.0,
+    "depth_patch_size": 2,
+    "depth_stride": 1,
+    "depth_padding": 1,
+    "inflation": "average",
+    "colour": "averaged",
+    "positions": "published",
+    "compression": "sequence",
+    "num_visual_tokens": DEFAULT_VISUAL_TOKENS,
+}
+"""The choices of the published system (arXiv 2602.22098), as fields of `Brain3DConfig`."""
 
 
 class Brain3DConfig(PreTrainedConfig):
@@ -24,11 +42,17 @@ class Brain3DConfig(PreTrainedConfig):
     Args:
         vision_config: the 2-D SigLIP tower (arXiv 2303.15343) that is inflated; a config or a dict.
         text_config: the Gemma 3 language model; a config or a dict.
+        preprocessing: how volumes are made: "own" (`scans.prepare`, values in [-1, 1]), or "published"
+            (`scans.published_volume`, values in [0, 1]).
         volume_shape: (D, H, W) voxels, growing superior, anterior, right.
-        spacing_mm: edge of the isotropic voxel in millimetres.
+        spacing_mm: edge of the isotropic voxel in millimetres; 0 where it follows from the scan, as published.
         depth_patch_size: slices under one patch; in the plane a patch is `vision_config.patch_size` wide.
         depth_stride: slices between neighbouring patches; less than `depth_patch_size` makes them overlap.
+        depth_padding: slices of zeros before the first and after the last.
         inflation: "average" spreads the 2-D kernel evenly over depth, "center" puts it on one slice.
+        colour: "summed" gives a grey image the 2-D kernel's whole response, "averaged" a third of it.
+        positions: "kept" is the 2-D model's table with a learned one for depth; "published" a fixed signal
+            (see `positions.PublishedPositions`).
         compression: "grid" pools boxes that keep to one half of the brain; "sequence" pools runs of the
             flattened tokens (arXiv 2602.22098), which mixes left and right; "perceiver" attends with learned
             queries.
@@ -44,7 +68,8 @@ class Brain3DConfig(PreTrainedConfig):
         perceiver_layers, perceiver_heads: depth and heads of "perceiver".
         projector_hidden_size: width between the projector's two layers; the text width unless given.
         vis_scale_init: start of the learned scale; None derives it (see `modeling_brain3d.initial_scale`).
-        image_token_id: the placeholder in `input_ids` that visual tokens replace.
+        image_token_id: the placeholder in `input_ids` that visual tokens replace; it may be the first number
+            after the vocabulary.
         evidence_head: adds one lesion-evidence logit per uncompressed token.
         feature_standardisation: standardises compressed tokens per channel before the projector, with stored
             mean and standard deviation.
@@ -59,11 +84,15 @@ class Brain3DConfig(PreTrainedConfig):
 
     vision_config: Any = None
     text_config: Any = None
+    preprocessing: str = "own"
     volume_shape: tuple[int, int, int] = (88, 96, 96)
     spacing_mm: float = 2.0
     depth_patch_size: int = 8
     depth_stride: int = 8
+    depth_padding: int = 0
     inflation: str = "average"
+    colour: str = "summed"
+    positions: str = "kept"
     contralateral: bool = False
     skip_empty: bool = False
     compression: str = "grid"
@@ -105,9 +134,9 @@ class Brain3DConfig(PreTrainedConfig):
 
     @property
     def token_grid(self) -> tuple[int, int, int]:
-        """(D', H', W'): how many patches fit along each axis, without padding."""
+        """(D', H', W'): how many patches fit along each axis; none is cut, and only depth is padded."""
         depth, height, width = self.volume_shape
-        planes = (depth - self.depth_patch_size) // self.depth_stride + 1
+        planes = (depth + 2 * self.depth_padding - self.depth_patch_size) // self.depth_stride + 1
         return planes, height // self.patch_size, width // self.patch_size
 
     @property
@@ -135,6 +164,9 @@ class Brain3DConfig(PreTrainedConfig):
     def _check_choices(self) -> None:
         for name, allowed in (
             ("inflation", INFLATIONS),
+            ("colour", COLOURS),
+            ("positions", POSITIONS),
+            ("preprocessing", PREPROCESSINGS),
             ("compression", COMPRESSIONS),
             ("grid_reduce", GRID_REDUCTIONS),
         ):
@@ -148,6 +180,11 @@ class Brain3DConfig(PreTrainedConfig):
         if self.depth_patch_size < 1 or self.depth_stride < 1:
             raise ValueError(
                 f"depth_patch_size {self.depth_patch_size} and depth_stride {self.depth_stride} must be >= 1"
+            )
+        if not 0 <= self.depth_padding < self.depth_patch_size:
+            raise ValueError(
+                f"depth_padding {self.depth_padding} is not within 0..{self.depth_patch_size - 1}: a patch would "
+                f"hold nothing else (depth_patch_size {self.depth_patch_size})"
             )
         if self.depth_patch_size > depth:
             raise ValueError(f"depth_patch_size {self.depth_patch_size} exceeds the volume's depth {depth}")
@@ -184,7 +221,7 @@ class Brain3DConfig(PreTrainedConfig):
             )
         if self.compression == "perceiver" and hidden % self.perceiver_heads:
             raise ValueError(f"vision hidden size {hidden} is not a multiple of {self.perceiver_heads} heads")
-        if not 0 <= self.image_token_id < vocabulary:
+        if not 0 <= self.image_token_id <= vocabulary:
             raise ValueError(f"image_token_id {self.image_token_id} is outside the vocabulary of {vocabulary}")
 
 

@@ -6,15 +6,15 @@ import torch
 from transformers import SiglipVisionModel
 
 from brain3d.model.configuration_brain3d import Brain3DConfig
-from brain3d.model.positions import resample_positions
+from brain3d.model.positions import VolumePositions, resample_positions
 from brain3d.model.tower import Brain3DVisionTower
 
 
-def inflate_kernel(kernel: torch.Tensor, depth: int, how: str = "average") -> torch.Tensor:
+def inflate_kernel(kernel: torch.Tensor, depth: int, how: str = "average", colour: str = "summed") -> torch.Tensor:
     """Turns a 2-D patch kernel into a 3-D one that answers alike to a stack of equal slices.
 
     The colour planes are summed: a grey image shows the same value in every plane, so the sum gives it the
-    whole of the pretrained response (the published system averages them and keeps a third, arXiv 2602.22098).
+    whole of the pretrained response. The published system averages them and keeps a third (arXiv 2602.22098).
 
     Args:
         kernel: (hidden, colours, p, p).
@@ -22,16 +22,20 @@ def inflate_kernel(kernel: torch.Tensor, depth: int, how: str = "average") -> to
         how: "average" repeats the kernel over depth and divides by `depth`; "center" puts it on slice
             `depth // 2` (the middle of an odd kernel, the slice just above the middle of an even one), zeros
             elsewhere.
+        colour: "summed" or "averaged".
 
     Returns:
         (hidden, 1, depth, p, p).
 
     Raises:
-        ValueError: `how` is neither, or `depth` is below 1.
+        ValueError: `how` or `colour` is neither, or `depth` is below 1.
     """
     if depth < 1:
         raise ValueError(f"a kernel of depth {depth} cannot be made, expected at least 1")
-    grey = kernel.sum(dim=1, keepdim=True).unsqueeze(2)
+    if colour not in ("summed", "averaged"):
+        raise ValueError(f"colour is {colour!r}, expected one of summed, averaged")
+    planes = kernel.sum(dim=1, keepdim=True) if colour == "summed" else kernel.mean(dim=1, keepdim=True)
+    grey = planes.unsqueeze(2)
     if how == "average":
         return grey.repeat(1, 1, depth, 1, 1) / depth
     if how == "center":
@@ -49,7 +53,8 @@ def inflate(
 
     Args:
         vision_model: a `SiglipVisionModel` whose hidden size, layers and patch size are those of
-            `config.vision_config`; its image size may differ (positions are resampled to the volume's plane).
+            `config.vision_config`; its image size may differ (positions that are kept are resampled to the
+            volume's plane).
         config: the composite's config.
         tower: filled where given, instead of a new one.
 
@@ -67,10 +72,12 @@ def inflate(
         tower = Brain3DVisionTower(config).to(vision_model.dtype)
     source, (_, rows, columns) = vision_model.embeddings, config.token_grid
     patches, positions = tower.embeddings.patch_embedding, tower.embeddings.positions
-    patches.weight.copy_(inflate_kernel(source.patch_embedding.weight, config.depth_patch_size, config.inflation))
+    kernel = inflate_kernel(source.patch_embedding.weight, config.depth_patch_size, config.inflation, config.colour)
+    patches.weight.copy_(kernel)
     patches.bias.copy_(source.patch_embedding.bias)
-    positions.plane.copy_(resample_positions(source.position_embedding.weight, rows, columns))
-    positions.depth.zero_()
+    if isinstance(positions, VolumePositions):
+        positions.plane.copy_(resample_positions(source.position_embedding.weight, rows, columns))
+        positions.depth.zero_()
     tower.encoder.load_state_dict(vision_model.encoder.state_dict())
     tower.post_layernorm.load_state_dict(vision_model.post_layernorm.state_dict())
     return tower

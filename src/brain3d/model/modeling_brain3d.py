@@ -206,8 +206,14 @@ class Brain3DModel(Brain3DPreTrainedModel):
             return self.get_image_features(pixel_values, return_dict=True).pooler_output
         return image_features if compressed_tokens is None else self.project(compressed_tokens)
 
-    def _merge(self, input_ids: torch.Tensor, features: torch.Tensor | None, cache: Cache | None) -> torch.Tensor:
-        embeds = self.get_input_embeddings()(input_ids)
+    def merge(self, input_ids: torch.Tensor, features: torch.Tensor | None, cache: Cache | None = None) -> torch.Tensor:
+        """Ids (B, L) with K placeholders a row and visual tokens (B, K, d) -> embeddings (B, L, d).
+
+        Raises:
+            ValueError: placeholders and features do not match.
+        """
+        known = input_ids.clamp(max=self.config.text_config.vocab_size - 1)  # the placeholder may lie just beyond
+        embeds = self.get_input_embeddings()(known)
         if features is not None:
             mask = self.get_placeholder_mask(input_ids, features)
             return embeds.masked_scatter(mask, features.to(embeds))
@@ -248,7 +254,7 @@ class Brain3DModel(Brain3DPreTrainedModel):
             raise ValueError("exactly one of input_ids and inputs_embeds must be given")
         features = self._visual_tokens(pixel_values, compressed_tokens, image_features)
         if input_ids is not None:
-            inputs_embeds = self._merge(input_ids, features, cache)
+            inputs_embeds = self.merge(input_ids, features, cache)
         elif features is not None:
             raise ValueError("inputs_embeds are taken as they are: give the image with input_ids instead")
         outputs = self.language_model(
@@ -351,11 +357,14 @@ class Brain3DForConditionalGeneration(Brain3DPreTrainedModel, GenerationMixin):
         pixel_values: torch.Tensor | None = None,
         image_features: torch.Tensor | None = None,
         compressed_tokens: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
         is_first_iteration: bool | None = False,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """The image goes in once, at the first step; afterwards the cache remembers it."""
-        inputs = super().prepare_inputs_for_generation(input_ids, is_first_iteration=is_first_iteration, **kwargs)
+        """The image, or what is embedded already, goes in once, at the first step; the cache remembers it."""
+        inputs = super().prepare_inputs_for_generation(
+            input_ids, inputs_embeds=inputs_embeds, is_first_iteration=is_first_iteration, **kwargs
+        )
         if is_first_iteration or not kwargs.get("use_cache", True):
             images = {
                 "pixel_values": pixel_values,

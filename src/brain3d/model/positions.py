@@ -1,4 +1,4 @@
-"""Where a token lies: the pretrained table of the plane, and a table for depth that starts at zero."""
+"""Where a token lies: the pretrained table of the plane with one for depth that starts at zero, or a fixed signal."""
 
 from __future__ import annotations
 
@@ -48,3 +48,28 @@ class VolumePositions(nn.Module):
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
         """(B, D', H' * W', hidden) -> the same with positions added."""
         return patches + self.plane + self.depth[:, None, :]
+
+
+class PublishedPositions(nn.Module):
+    """The published system's position signal (arXiv 2602.22098): fixed, and the pretrained table is not used.
+
+    From -1 to 1 along depth on every channel; along the rows on channel 0 and along the columns on channel 1 besides.
+    It is computed where it is needed: nothing of it is stored or learned.
+    """
+
+    def __init__(self, token_grid: tuple[int, int, int], hidden_size: int) -> None:
+        super().__init__()
+        self.token_grid = token_grid
+        self.hidden_size = hidden_size
+
+    def signal(self, device: torch.device | str = "cpu") -> torch.Tensor:
+        """(D', H' * W', hidden) float32."""
+        depth, rows, columns = (torch.linspace(-1, 1, n, device=device) for n in self.token_grid)
+        signal = depth[:, None, None, None].repeat(1, len(rows), len(columns), self.hidden_size)
+        signal[..., 0] += rows[None, :, None]
+        signal[..., 1] += columns[None, None, :]
+        return signal.flatten(1, 2)
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        """(B, D', H' * W', hidden) -> the same with the signal added."""
+        return patches + self.signal(patches.device).to(patches.dtype)

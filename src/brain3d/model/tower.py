@@ -12,17 +12,17 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.siglip.modeling_siglip import SiglipEncoder, SiglipPreTrainedModel
 
 from brain3d.model.configuration_brain3d import Brain3DConfig
-from brain3d.model.positions import VolumePositions
+from brain3d.model.positions import PublishedPositions, VolumePositions
 
 TOGETHER = 3  # volumes that are encoded together where empty patches are skipped
 NEARLY_EMPTY = -0.999  # outside the head a prepared volume is -1
 
 
 class VolumePatchEmbedding(nn.Module):
-    """A Conv3d over one channel, without padding, computed as one matrix product.
+    """A Conv3d over one channel, computed as one matrix product.
 
-    `weight` (hidden, 1, kd, p, p) and `bias` (hidden,) are those of `nn.Conv3d` with kernel (kd, p, p) and
-    stride (depth_stride, p, p). On one CPU core, encoding with small patches is then faster than the
+    `weight` (hidden, 1, kd, p, p) and `bias` (hidden,) are those of `nn.Conv3d` with kernel (kd, p, p),
+    stride (depth_stride, p, p) and padding (depth_padding, 0, 0). On one CPU core, encoding with small patches is then faster than the
     convolution; with large ones it costs about the same.
 
     `contralateral`, where configured, is a second kernel of the same shape over the mirror image of the volume: what
@@ -33,7 +33,7 @@ class VolumePatchEmbedding(nn.Module):
         super().__init__()
         hidden, patch = config.vision_config.hidden_size, config.patch_size
         self.token_grid = config.token_grid
-        self.depth_stride = config.depth_stride
+        self.depth_stride, self.depth_padding = config.depth_stride, config.depth_padding
         self.weight = nn.Parameter(torch.empty(hidden, 1, config.depth_patch_size, patch, patch))
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.contralateral = nn.Parameter(torch.zeros_like(self.weight)) if config.contralateral else None
@@ -51,6 +51,8 @@ class VolumePatchEmbedding(nn.Module):
         _, _, kernel_depth, patch, _ = self.weight.shape
         planes, rows, columns = self.token_grid
         cropped = volume[:, 0, :, : rows * patch, : columns * patch]
+        if self.depth_padding:
+            cropped = nn.functional.pad(cropped, (0, 0, 0, 0, self.depth_padding, self.depth_padding))
         slabs = cropped.unfold(1, kernel_depth, self.depth_stride)
         split = slabs.reshape(-1, planes, rows, patch, columns, patch, kernel_depth)
         return split.permute(0, 1, 2, 4, 6, 3, 5).reshape(-1, planes, rows * columns, self.weight[0].numel())
@@ -67,10 +69,11 @@ class VolumeEmbeddings(nn.Module):
         super().__init__()
         self.volume_shape = config.volume_shape
         self.patch_embedding = VolumePatchEmbedding(config)
-        self.positions = VolumePositions(config.token_grid, config.vision_config.hidden_size)
+        positions = VolumePositions if config.positions == "kept" else PublishedPositions
+        self.positions = positions(config.token_grid, config.vision_config.hidden_size)
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Embeds volumes with values in [-1, 1], SigLIP's own range.
+        """Embeds volumes with values in [-1, 1], SigLIP's own range, or whatever the config's preprocessing makes.
 
         Raises:
             ValueError: the shape is not (B, 1, D, H, W) with the configured D, H, W.

@@ -9,12 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from brain3d.reading.converting import convert
     from brain3d.reading.engine import Decoding, Engine, Written
     from brain3d.reading.loading import load
     from brain3d.reading.models import available_models, sample_scan
     from brain3d.reading.reader import Reader
 
-__all__ = ["Decoding", "Engine", "Reader", "Written", "available_models", "load", "sample_scan"]
+__all__ = ["Decoding", "Engine", "Reader", "Written", "available_models", "convert", "load", "sample_scan"]
 
 _HOME = {
     "Decoding": "engine",
@@ -22,6 +23,7 @@ _HOME = {
     "Reader": "reader",
     "Written": "engine",
     "available_models": "models",
+    "convert": "converting",
     "load": "loading",
     "sample_scan": "models",
 }

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from brain3d.reading.models import Identity
-from brain3d.scans.types import InputError, VolumeSpec
+from brain3d.reading.models import Identity, PublishedSource, weight_bytes
+from brain3d.scans import InputError, Scan, Volume, VolumeSpec, check_method, prepare, published_volume
 
 if TYPE_CHECKING:
     import torch
@@ -20,17 +20,26 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cpu", "cuda")
 MAX_SEED = 2**63 - 1  # what every generator of random numbers takes
+PUBLISHED = "published"
 Features = Any  # what an engine knows of one volume, handed back to it as it came
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How words are chosen. Greedy unless `do_sample`; then `temperature` and `seed` decide."""
+    """How words are chosen. Greedy unless `do_sample`; then `temperature`, `top_p` and `seed` decide.
+
+    The last three hold for both: a factor against words that are there already (arXiv 1909.05858), how long a run of
+    words may not come again (0: any may), and before which word there is no end. The prompt does not count.
+    """
 
     max_new_tokens: int = 192
     do_sample: bool = False
     temperature: float = 1.0
     seed: int = 0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    min_new_tokens: int = 0
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -42,10 +51,28 @@ class Decoding:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as a report states them."""
-        shared = {"max_new_tokens": self.max_new_tokens, "seed": self.seed}
+        shared = {"max_new_tokens": self.max_new_tokens, "seed": self.seed, **self._rules()}
         if self.do_sample:
-            return {"decoding": "sampling", "temperature": self.temperature, **shared}
+            nucleus = {} if self.top_p == 1 else {"top_p": self.top_p}
+            return {"decoding": "sampling", "temperature": self.temperature, **nucleus, **shared}
         return {"decoding": "greedy", **shared}
+
+    def to_generate(self) -> dict[str, Any]:
+        """The settings as arguments of transformers' `generate`; the seed is not one of them."""
+        drawn = {"temperature": self.temperature, "top_p": self.top_p} if self.do_sample else {}
+        return {
+            "max_new_tokens": self.max_new_tokens,
+            "do_sample": self.do_sample,
+            "num_beams": 1,
+            **drawn,
+            **self._rules(),
+        }
+
+    def _rules(self) -> dict[str, Any]:
+        """What the words must keep to, where it is anything."""
+        default = type(self)
+        names = ("repetition_penalty", "no_repeat_ngram_size", "min_new_tokens")
+        return {name: getattr(self, name) for name in names if getattr(self, name) != getattr(default, name)}
 
 
 @dataclass(frozen=True)
@@ -67,8 +94,19 @@ class Engine(Protocol):
     def spec(self) -> VolumeSpec:
         """The grid of the volumes."""
 
+    @property
+    def compat(self) -> str | None:
+        """Whose arithmetic the model follows where it is not this project's own: "published", or None."""
+
+    @property
+    def decoding(self) -> Decoding:
+        """How the model's words are chosen where the caller does not say."""
+
     def settings(self) -> dict[str, Any]:
-        """What a report's `generation` says of the model's side: prompt, device, dtype."""
+        """What a report's `generation` says of the model's side: prompt, device, dtype and why."""
+
+    def prepare(self, scan: Scan, brain_extraction: str) -> Volume:
+        """The volume that the model sees of a scan."""
 
     def encode(self, volumes: Sequence[np.ndarray]) -> list[Features]:
         """What the model sees of each volume; a volume's features do not depend on the others."""
@@ -103,34 +141,23 @@ def pick_device(device: str) -> torch.device:
 
 
 def patches_to_voxels(
-    patches: np.ndarray, shape: tuple[int, int, int], size: Sequence[int], stride: Sequence[int]
+    patches: np.ndarray,
+    shape: tuple[int, int, int],
+    size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int] = (0, 0, 0),
 ) -> np.ndarray:
     """Values per patch (D', H', W') as a map (D, H, W): linear between their centres, constant beyond."""
     from scipy import ndimage
 
-    axes = [(np.arange(n) - (width - 1) / 2) / step for n, width, step in zip(shape, size, stride, strict=True)]
+    sizes = zip(shape, size, stride, padding, strict=True)
+    axes = [(np.arange(n) + before - (width - 1) / 2) / step for n, width, step, before in sizes]
     grid = np.meshgrid(*axes, indexing="ij")
     return np.asarray(ndimage.map_coordinates(patches, grid, order=1, mode="nearest"), dtype=np.float32)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No bars and no advice from transformers meanwhile; errors are raised, not logged."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
-
-
 class ModelEngine:
-    """A Brain3D model with its processor on a device; float32."""
+    """A Brain3D model with its processor on a device; float32, or bfloat16 where it is large and the device a GPU."""
 
     def __init__(
         self,
@@ -138,33 +165,55 @@ class ModelEngine:
         processor: Brain3DProcessor,
         identity: Identity,
         device: torch.device,
+        dtype_reason: str = "",
     ) -> None:
         self.model = model.eval().to(device)
         self.processor = processor
         self.device = device
-        self._identity = identity
+        self._identity, self._dtype_reason = identity, dtype_reason
 
     @classmethod
     def from_folder(cls, folder: Path, identity: Identity, device: torch.device, given: str) -> ModelEngine:
         """Load a complete model folder. InputError, naming it as `given`, where it cannot be a model."""
         from brain3d.model import Brain3DForConditionalGeneration, Brain3DProcessor
+        from brain3d.model.parts import pick_dtype
+        from brain3d.model.quiet import quiet
 
+        dtype, reason = pick_dtype(device, weight_bytes(folder))
         try:
-            with _quiet():
+            with quiet():
                 model, info = Brain3DForConditionalGeneration.from_pretrained(
-                    folder, output_loading_info=True, local_files_only=True
+                    folder, dtype=dtype, output_loading_info=True, local_files_only=True
                 )
                 processor = Brain3DProcessor.from_pretrained(folder)
         except Exception as error:  # each file's library raises what it likes; all of it means a damaged folder
-            reason = (str(error).strip() or type(error).__name__).split("\n")[0].replace(str(folder), "the folder")
-            raise InputError(f"{given}: cannot be loaded ({reason}); download or export it again") from error
+            told = (str(error).strip() or type(error).__name__).split("\n")[0].replace(str(folder), "the folder")
+            raise InputError(f"{given}: cannot be loaded ({told}); download or export it again") from error
         wrong = sorted([*info["missing_keys"], *info["unexpected_keys"], *map(str, info["mismatched_keys"])])
         if wrong:
             raise InputError(
                 f"{given}: the weights are not those that its config.json describes ({len(wrong)} differ, "
                 f"first {wrong[0]}); download or export it again"
             )
-        return cls(model, processor, identity, device)
+        return cls(model, processor, identity, device, reason)
+
+    @classmethod
+    def from_published(cls, source: PublishedSource, identity: Identity, device: torch.device) -> ModelEngine:
+        """Load a checkpoint of the published system. InputError where it, or a base model, cannot be one."""
+        from brain3d.model import Brain3DProcessor
+        from brain3d.model.parts import pick_dtype
+        from brain3d.model.published import load_published
+
+        dtype, reason = pick_dtype(device, weight_bytes(source.language))
+        model, tokenizer = load_published(
+            source.folder,
+            source.given,
+            vision=source.vision,
+            language=source.language,
+            dtype=dtype,
+            device=device,
+        )
+        return cls(model, Brain3DProcessor.from_config(tokenizer, model.config), identity, device, reason)
 
     @property
     def identity(self) -> Identity:
@@ -174,9 +223,37 @@ class ModelEngine:
     def spec(self) -> VolumeSpec:
         return self.model.config.volume_spec()
 
+    @property
+    def compat(self) -> str | None:
+        return PUBLISHED if self.model.config.preprocessing == PUBLISHED else None
+
+    @property
+    def decoding(self) -> Decoding:
+        """As the model's generation_config.json says; what it leaves open is greedy and without rules."""
+        stated = self.model.generation_config
+        names = [field.name for field in fields(Decoding) if field.name != "seed"]
+        given = {name: value for name in names if (value := getattr(stated, name)) is not None}
+        return Decoding(**given)
+
     def settings(self) -> dict[str, Any]:
-        dtype = str(self.model.dtype).removeprefix("torch.")
-        return {"prompt": self.processor.prompt, "device": self.device.type, "dtype": dtype}
+        dtype = str(self.model.model.projector.linear_1.weight.dtype).removeprefix("torch.")
+        compat = {} if self.compat is None else {"compat": self.compat}
+        reason = {"dtype_reason": self._dtype_reason} if self._dtype_reason else {}
+        return {"prompt": self.processor.prompt, "device": self.device.type, "dtype": dtype, **reason, **compat}
+
+    def prepare(self, scan: Scan, brain_extraction: str) -> Volume:
+        """By the preprocessing of the model's config. The published one removes nothing: InputError where asked to."""
+        if self.compat is None:
+            return prepare(scan, self.spec, brain_extraction=brain_extraction)
+        check_method(brain_extraction)
+        if brain_extraction not in ("auto", "none"):
+            raise InputError(
+                f"brain extraction {brain_extraction}: the published preprocessing removes nothing; leave it out, or "
+                "give a scan without a skull"
+            )
+        volume = published_volume(scan, self.spec.shape)
+        step = {"name": "brain_extraction", "asked": brain_extraction, "method": "none"}
+        return replace(volume, steps=(step, *volume.steps))
 
     def encode(self, volumes: Sequence[np.ndarray]) -> list[Features]:
         """The visual tokens (K, d) of each volume.
@@ -237,29 +314,25 @@ class ModelEngine:
             patches = self.model.model.evidence(tokens)[0].float().sigmoid().cpu().numpy()
         size = (config.depth_patch_size, config.patch_size, config.patch_size)
         stride = (config.depth_stride, config.patch_size, config.patch_size)
-        return patches_to_voxels(patches, config.volume_shape, size, stride)
+        return patches_to_voxels(patches, config.volume_shape, size, stride, (config.depth_padding, 0, 0))
 
     def _generate(self, features: torch.Tensor, decoding: Decoding) -> list[Written]:
+        """From embeddings, so that the rules on repetition see the new words alone, never the prompt."""
         import torch
 
         inputs = self.processor(batch_size=len(features))
-        ids = inputs["input_ids"].to(self.device)
         tokenizer = self.processor.tokenizer
-        sampling = (
-            {"do_sample": True, "temperature": decoding.temperature} if decoding.do_sample else {"do_sample": False}
-        )
         devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices), torch.inference_mode():
+        with torch.random.fork_rng(devices=devices), torch.inference_mode(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Passing `(repetition_penalty|no_repeat_ngram_size)` with")
             torch.manual_seed(decoding.seed)
             rows = self.model.generate(
-                input_ids=ids,
+                inputs_embeds=self.model.model.merge(inputs["input_ids"].to(self.device), features),
                 attention_mask=inputs["attention_mask"].to(self.device),
-                image_features=features,
-                max_new_tokens=decoding.max_new_tokens,
                 eos_token_id=tokenizer.eos_token_id,
                 pad_token_id=tokenizer.pad_token_id,
-                **sampling,
+                **decoding.to_generate(),
             )
-        ended = (rows[:, ids.shape[1] :] == tokenizer.eos_token_id).any(dim=1).tolist()
+        ended = (rows == tokenizer.eos_token_id).any(dim=1).tolist()
         texts = self.processor.decode(rows.cpu())
         return [Written(text, done) for text, done in zip(texts, ended, strict=True)]

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from brain3d.reading.engine import Decoding
 from brain3d.reading.reader import Prepared, Reader
 from brain3d.reading.studies import Study
 from brain3d.reports import Report
@@ -36,6 +35,7 @@ class Options:
     mirror_check: bool = True
     seed: int = 0
     brain_extraction: str = "auto"
+    do_sample: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,10 @@ def kept_report(study: Study, folder: Path, reader: Reader, options: Options) ->
     if report is None or report.model != reader.identity() or _asked(report) != options.brain_extraction:
         return None
     check = report.generation.get("mirror_check")
-    wanted = {**reader.generation(Decoding(seed=options.seed)), "mirror_check": check}
+    wanted = {
+        **reader.generation(reader.decoding(seed=options.seed, do_sample=options.do_sample)),
+        "mirror_check": check,
+    }
     if {**report.generation, "device": wanted["device"]} != wanted or not isinstance(check, dict):
         return None
     try:
@@ -149,6 +152,7 @@ def _read(items: Sequence[tuple[Study, Prepared]], reader: Reader, options: Opti
             batch_size=len(items),
             mirror_check=options.mirror_check,
             seed=options.seed,
+            do_sample=options.do_sample,
         )
     except Exception as error:  # noqa: BLE001 - as above; alone, each study shows whether it was the cause
         if len(items) == 1:

@@ -16,9 +16,19 @@ SIDE_UNSTABLE = Flag(
     "side_unstable",
     "The scan and its mirror image were read as having the lesion on different sides; the side is left open.",
 )
+SIDE_UNSTABLE_AS_WRITTEN = Flag(
+    SIDE_UNSTABLE.code,
+    "The scan and its mirror image were read as having the lesion on different sides; the words are the model's own, do "
+    "not rely on a side in them.",
+)
 FINDINGS_UNSTABLE = Flag(
     "findings_unstable",
     "A lesion was read in only one of the scan and its mirror image; trust neither reading, and no side is given.",
+)
+FINDINGS_UNSTABLE_AS_WRITTEN = Flag(
+    FINDINGS_UNSTABLE.code,
+    "A lesion was read in only one of the scan and its mirror image; trust neither reading, and no side in the words, "
+    "which are the model's own.",
 )
 
 
@@ -96,6 +106,18 @@ def check(text: str, mirrored_text: str, chosen_text: str) -> tuple[Agreement, C
         return agreement, without_side(chosen_text, FINDINGS_UNSTABLE)
     flags = (FINDINGS_UNSTABLE,) if agreement == "findings_differ" else ()
     return agreement, Checked(chosen_text, findings, flags)
+
+
+def check_as_written(text: str, mirrored_text: str) -> tuple[Agreement, Checked]:
+    """As `check`, but for a model whose words are to stay as it wrote them: the findings and a flag say what is not
+    to be relied on, and the text is the scan's own."""
+    agreement = compare(parse_findings(text), parse_findings(mirrored_text))
+    findings = parse_findings(text)
+    if agreement == "agrees":
+        return agreement, Checked(text, findings)
+    lesions = tuple(replace(lesion, side="unknown") for lesion in findings.lesions)
+    flag = SIDE_UNSTABLE_AS_WRITTEN if agreement == "side_differs" else FINDINGS_UNSTABLE_AS_WRITTEN
+    return agreement, Checked(text, replace(findings, lesions=lesions), (flag,))
 
 
 def without_side(text: str, reason: Flag) -> Checked:

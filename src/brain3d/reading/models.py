@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from brain3d.model.layout import LANGUAGE_FOLDER, LORA_FOLDER, PROJECTOR_FILE, VISION_FOLDER
 
 if TYPE_CHECKING:
     from brain3d.scans.types import VolumeSpec
@@ -18,12 +22,14 @@ ABOUT_FILE = "brain3d.json"
 CONFIG_FILE = "config.json"
 NEEDED = (CONFIG_FILE, "processor_config.json", "tokenizer.json")
 MODEL_TYPE = "brain3d"
+PUBLISHED_NAME = "brain3d-published"
 
 # The parts of the full model. They are gated: each user accepts the terms and downloads them.
 GATED = {
-    "google/medgemma-1.5-4b-it": "the language model of the full Brain3D",
-    "google/medsiglip-448": "the 2-D vision tower of the full Brain3D",
+    "google/medgemma-1.5-4b-it": "the language model",
+    "google/medsiglip-448": "the 2-D vision tower",
 }
+_OPTION = {"google/medgemma-1.5-4b-it": "--language", "google/medsiglip-448": "--vision"}
 
 
 @dataclass(frozen=True)
@@ -66,14 +72,27 @@ def _gated(name: str, what: str) -> dict[str, Any]:
         "name": name,
         "version": None,
         "megabytes": None,
-        "ready": False,
-        "description": f"{what}; gated, and this version cannot load it yet",
+        "ready": _in_hub_cache(name),
+        "description": f"{what} of the full Brain3D, a part and no reader: gated, accept its terms and download it, then "
+        f"give it to a recipe, or with {_OPTION[name]} to a checkpoint of the published system",
     }
 
 
+def _in_hub_cache(name: str) -> bool:
+    """Whether the local hub cache holds anything of a repository, by the hub's own layout and variables."""
+    home = os.environ.get("HF_HOME") or Path("~/.cache/huggingface").expanduser()
+    cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub")
+    return any((cache / f"models--{name.replace('/', '--')}" / "snapshots").glob("*/config.json"))
+
+
 def weight_files(folder: Path) -> list[Path]:
-    """The weights in a model folder, in the order of their names."""
-    return sorted(folder.glob("*.safetensors"))
+    """The weights in a model folder, in the order of their names; pickles only where there is nothing else."""
+    return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
+
+
+def weight_bytes(folder: Path) -> int:
+    """How much the weights in a model folder take up."""
+    return sum(path.stat().st_size for path in weight_files(folder))
 
 
 def missing_files(folder: Path) -> list[str]:
@@ -98,13 +117,72 @@ def about(folder: Path) -> dict[str, str]:
 
 def identity(folder: Path) -> Identity:
     """Name, version and weight hash of a complete model folder."""
+    stated = about(folder)
+    return Identity(stated["name"], stated["version"], _hash(weight_files(folder)))
+
+
+def _hash(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for path in weight_files(folder):
+    for path in files:
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
-    stated = about(folder)
-    return Identity(stated["name"], stated["version"], digest.hexdigest())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class PublishedSource:
+    """A checkpoint of the published system, `given` as the caller called it, and the folders of its base models."""
+
+    folder: Path
+    given: str
+    vision: Path
+    language: Path
+
+    def identity(self) -> Identity:
+        """The name that the folder states, if any; the hash is over all weights, the base models' too."""
+        parts = [*weight_files(self.folder / LORA_FOLDER), *weight_files(self.vision), *weight_files(self.language)]
+        stated = about(self.folder) if (self.folder / ABOUT_FILE).is_file() else {}
+        return Identity(
+            stated.get("name", PUBLISHED_NAME),
+            stated.get("version", "unknown"),
+            _hash([self.folder / PROJECTOR_FILE, *parts]),
+        )
+
+
+def is_published(folder: Path) -> bool:
+    """Whether a folder has the layout of the published system, whole or not."""
+    if (folder / PROJECTOR_FILE).is_file():
+        return True
+    bases = (folder / VISION_FOLDER, folder / LANGUAGE_FOLDER)
+    return not (folder / CONFIG_FILE).is_file() and any(path.is_dir() for path in bases)
+
+
+def find_published(
+    folder: Path, given: str, vision: str | Path | None = None, language: str | Path | None = None
+) -> PublishedSource:
+    """Where all parts of a checkpoint of the published system lie; InputError where one is missing or half there.
+
+    `vision` and `language`, by folder or hub name, stand in for those in the folder.
+    """
+    from brain3d.model.weights import find_part
+    from brain3d.scans.types import InputError
+
+    if not (folder / PROJECTOR_FILE).is_file():
+        raise InputError(f"{given}: {PROJECTOR_FILE} is missing; download or copy the checkpoint again")
+    bases = []
+    for name, what, instead in (
+        (VISION_FOLDER, "the vision tower", vision),
+        (LANGUAGE_FOLDER, "the language model", language),
+    ):
+        if instead is None and not (folder / name).is_dir():
+            option = name.removesuffix("_model")
+            raise InputError(
+                f"{given}: a checkpoint without {name}/; give the base model that it was trained on, by folder or hub "
+                f"name, with --{option} (in Python {option}=)"
+            )
+        bases.append(find_part(Path(given) / name if instead is None else instead, what))
+    return PublishedSource(folder, given, *bases)
 
 
 def volume_spec(folder: Path) -> VolumeSpec:
@@ -131,21 +209,34 @@ def _complete_folder(given: str, folder: Path) -> Path:
     from brain3d.scans.types import InputError
 
     there = bool(given) and folder.exists()
+    if not there and given not in GATED and (cached := _cached(given)) is not None:
+        folder, there = cached, True
     if not there and given in GATED:
         raise InputError(
-            f"{given}: {GATED[given]} is gated and not here; accept its terms at https://huggingface.co/{given}, "
-            f"download it with `hf download {given} --local-dir FOLDER`, assemble a Brain3D model folder and "
-            f"give that; this version reads assembled folders only, {EMBEDDED} needs nothing"
+            f"{given}: {GATED[given]} of the full Brain3D, gated and no reader by itself; accept its terms at "
+            f"https://huggingface.co/{given}, download it with `hf download {given}`, and give it to a recipe, or with "
+            f"{_OPTION[given]} to the folder of a published checkpoint; {EMBEDDED} needs nothing"
         )
     if not there:
-        raise InputError(f"{given or repr(given)}: no such model and no such folder; `brain3d models` lists the names")
+        raise InputError(
+            f"{given or repr(given)}: no such model and no such folder, here or in the local hub cache; `brain3d models` lists the names"
+        )
     if not folder.is_dir():
         raise InputError(f"{given}: a file, not a model; give the folder that holds config.json and the weights")
+    if is_published(folder):
+        return folder
     missing = missing_files(folder)
     if missing:
         raise InputError(f"{given}: not a complete model, {' and '.join(missing)} missing; download or export it again")
     _check_type(given, folder)
     return folder
+
+
+def _cached(given: str) -> Path | None:
+    """The folder of a model that was downloaded by its hub name."""
+    from brain3d.model.weights import cached_snapshot
+
+    return cached_snapshot(given)
 
 
 def _check_type(given: str, folder: Path) -> None:

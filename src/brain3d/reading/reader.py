@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -14,9 +14,9 @@ import numpy as np
 
 from brain3d.reading.engine import Decoding, Engine, Features, Written
 from brain3d.reading.evidence import suspected_point
-from brain3d.reading.mirror_check import Checked, Pair, check, choose, without_side
+from brain3d.reading.mirror_check import Checked, Pair, check, check_as_written, choose, without_side
 from brain3d.reports import Report, mirror_text, parse_findings
-from brain3d.scans import Flag, InputError, Scan, Volume, VolumeSpec, mirror, prepare, read_scan
+from brain3d.scans import Flag, InputError, Scan, Volume, VolumeSpec, mirror, read_scan
 from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES
 
 CUT_SHORT = Flag("cut_short", "The text reached the most tokens allowed and may lack its end.")
@@ -57,6 +57,19 @@ class Reader:
         """Name, version and weight hash of the model, as its reports state them."""
         return self._engine.identity.to_dict()
 
+    def decoding(
+        self,
+        *,
+        seed: int = 0,
+        max_new_tokens: int | None = None,
+        do_sample: bool | None = None,
+        temperature: float | None = None,
+    ) -> Decoding:
+        """How words are chosen; None leaves it to the model, which is greedy unless its own configuration says else."""
+        given = {"max_new_tokens": max_new_tokens, "do_sample": do_sample, "temperature": temperature}
+        stated = {name: value for name, value in given.items() if value is not None}
+        return replace(self._engine.decoding, seed=seed, **stated)
+
     def generation(self, decoding: Decoding) -> dict[str, Any]:
         """What reports that are decoded so state of their generation, but for the mirror check."""
         return {**self._engine.settings(), **decoding.to_dict()}
@@ -71,16 +84,18 @@ class Reader:
         brain_extraction: str = "auto",
         mirror_check: bool = True,
         seed: int = 0,
-        max_new_tokens: int = 192,
-        do_sample: bool = False,
-        temperature: float = 1.0,
+        max_new_tokens: int | None = None,
+        do_sample: bool | None = None,
+        temperature: float | None = None,
     ) -> Report:
         """The report of one scan: a path, or what `read_scan`, `prepared` or `volume` returned.
 
         `axes`, `without_side` and `series` as for `read_scan`, and for a path alone; `brain_extraction` as for
         `prepare`, and not for a volume. With `mirror_check` the mirror image is read too, the text is the one that the
-        model finds likelier for the two images together, and its side is withheld where the two readings disagree.
-        Raises InputError for a scan that cannot be read.
+        model finds likelier for the two images together, and its side is withheld where the two readings disagree; of
+        a model that follows the published arithmetic the text is always what it wrote of the scan, and the findings
+        and a flag tell where the readings disagree. `max_new_tokens`, `do_sample` and `temperature` are as for
+        `decoding`. Raises InputError for a scan that cannot be read.
         """
         return self.reports(
             [scan],
@@ -107,9 +122,9 @@ class Reader:
         brain_extraction: str = "auto",
         mirror_check: bool = True,
         seed: int = 0,
-        max_new_tokens: int = 192,
-        do_sample: bool = False,
-        temperature: float = 1.0,
+        max_new_tokens: int | None = None,
+        do_sample: bool | None = None,
+        temperature: float | None = None,
     ) -> list[Report]:
         """The reports of many scans, in their order, `batch_size` at once; options as for `report`.
 
@@ -120,7 +135,7 @@ class Reader:
         """
         if batch_size < 1:
             raise InputError(f"batch_size {batch_size}: give at least 1")
-        decoding = Decoding(max_new_tokens, do_sample, temperature, seed)
+        decoding = self.decoding(seed=seed, max_new_tokens=max_new_tokens, do_sample=do_sample, temperature=temperature)
         pending = iter(enumerate(scans, 1))
         reports: list[Report] = []
         while batch := list(islice(pending, batch_size)):
@@ -164,7 +179,7 @@ class Reader:
             return Prepared(_on_grid(scan, self._engine), _describe_volume(scan))
         if not isinstance(scan, Scan):
             scan = read_scan(scan, axes=axes, without_side=without_side, series=series)
-        return Prepared(prepare(scan, self._engine.spec, brain_extraction=brain_extraction), _describe(scan))
+        return Prepared(self._engine.prepare(scan, brain_extraction), _describe(scan))
 
     def volume(
         self,
@@ -218,6 +233,9 @@ class Reader:
 
     def _joint(self, own: _Reading, mirrored: _Reading) -> tuple[dict[str, Any], Written, Checked]:
         """The two readings weighed together: what the report says of the check, the text chosen, what is left of it."""
+        if self._engine.compat is not None:
+            agreement, checked = check_as_written(own.written.text, mirrored.written.text)
+            return {"done": True, "result": agreement, "chosen": "scan"}, own.written, checked
 
         def score(pair: Pair, beside: Pair | None) -> float:
             others = beside or (None, None)
@@ -295,7 +313,7 @@ def _describe_volume(volume: Volume) -> dict[str, Any]:
 
 def _on_grid(volume: Volume, engine: Engine) -> Volume:
     spec = engine.spec
-    fits = all(abs(mm - spec.spacing_mm) < 1e-3 for mm in _spacing(volume))
+    fits = not spec.spacing_mm or all(abs(mm - spec.spacing_mm) < 1e-3 for mm in _spacing(volume))
     if volume.data.shape != (1, *spec.shape) or not fits:
         raise InputError(
             f"a volume of {volume.data.shape[1:]} at {_spacing(volume)} mm, where the model reads "

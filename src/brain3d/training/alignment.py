@@ -16,19 +16,12 @@ from brain3d.training.bank import Bank
 from brain3d.training.cells import describe_truth, draw_index, sampling_odds, sketches
 from brain3d.training.features import compressed_features
 from brain3d.training.language import Sketch, finding_weights
+from brain3d.training.losses import contrastive_loss
 from brain3d.training.recipe import Stage
 from brain3d.training.said import said_scores
 
 if TYPE_CHECKING:
     from brain3d.training.run import Run
-
-
-def contrastive_loss(images: Tensor, texts: Tensor, same: Tensor, temperature: float) -> Tensor:
-    """Symmetric InfoNCE over (B, d) means. `same` (B, B) marks pairs whose findings are equal: each row's target is
-    spread over them, so that one healthy report is no negative of another. Zero for a batch of one."""
-    logits = F.normalize(images, dim=-1) @ F.normalize(texts, dim=-1).T / temperature
-    target = same.float() / same.float().sum(1, keepdim=True)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target.T / target.T.sum(1, keepdim=True))) / 2
 
 
 def add_lora(model: Brain3DForConditionalGeneration, stage: Stage) -> nn.Module:

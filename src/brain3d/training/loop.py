@@ -1,21 +1,33 @@
-"""One loop for every stage: steps, cosine schedule, clipping, a JSON Lines log, checkpoints that can be resumed."""
+"""One loop for every stage: steps, schedules, clipping, early stopping, a log, checkpoints that survive a kill."""
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
+
+from brain3d.training.checkpoint import (
+    Progress,
+    naming_a_full_disk,
+    read_state,
+    read_weights,
+    remove_older,
+    save_checkpoint,
+)
+from brain3d.training.run_log import Log
+
+DECAYS = ("cosine", "constant")
+LEAST = 0.05  # of the peak is what a cosine ends at
+MEMORY = 0.98  # of the loss in the running mean that is logged
 
 
 class Task(Protocol):
@@ -30,17 +42,36 @@ class Task(Protocol):
         """Parameter groups with `params` and `lr_scale`."""
         ...
 
+    def backward(self, step: int) -> tuple[float, dict[str, float]]:
+        """Add the gradients of step `step` to the parameters; returns its loss, and what to log beside it."""
+        ...
+
+    def validate(self) -> dict[str, float]:
+        """Figures on studies that no step sees; `loss` decides which checkpoint is the best."""
+        ...
+
+
+class LossTask(Protocol):
+    """A task whose loss is one forward pass over one batch."""
+
+    @property
+    def module(self) -> nn.Module: ...
+
+    def parameter_groups(self) -> list[dict[str, Any]]: ...
+
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of step `step`, and what to log beside it."""
         ...
 
-    def validate(self) -> dict[str, float]:
-        """Figures on phantoms that no step sees."""
-        ...
+    def validate(self) -> dict[str, float]: ...
 
 
 @dataclass(frozen=True)
 class Schedule:
+    """What the loop has to know. `patience`: so many validations without an improvement of the loss by `min_delta`
+    end the stage; 0 lets it run to its last step. `validate_first`: also before the first step, so that the best
+    weights are never worse than those that the stage began with."""
+
     steps: int
     lr: float
     warmup: int = 100
@@ -48,62 +79,29 @@ class Schedule:
     clip: float = 1.0
     validate_every: int = 500
     precision: str = "float32"
-    accumulate: int = 1
     save_every_s: float = 120.0
     seed: int = 0
+    decay: str = "cosine"
+    betas: tuple[float, float] = (0.9, 0.98)
+    patience: int = 0
+    min_delta: float = 0.0
+    log_every: int = 25
+    tensorboard: bool = False
+    validate_first: bool = False
 
 
 class NonFiniteLoss(RuntimeError):
-    """The loss became NaN or infinite: the run stops rather than going on in silence."""
+    """The loss or its gradient became NaN or infinite: the run stops rather than going on in silence."""
 
 
 def learning_rate(schedule: Schedule, step: int) -> float:
-    """Linear warm-up, then a cosine down to a twentieth of the peak."""
+    """Linear warm-up, then constant, or a cosine down to a twentieth of the peak."""
     if step < schedule.warmup:
         return schedule.lr * (step + 1) / schedule.warmup
+    if schedule.decay == "constant":
+        return schedule.lr
     progress = (step - schedule.warmup) / max(1, schedule.steps - schedule.warmup)
-    return schedule.lr * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
-
-
-def _trained(task: Task) -> dict[str, Tensor]:
-    return {name: tensor.detach().contiguous().clone() for name, tensor in task.module.state_dict().items()}
-
-
-def save_checkpoint(folder: Path, task: Task, optimizer: torch.optim.Optimizer, step: int) -> None:
-    """Write weights, optimizer and step beside each other; each file is replaced only when complete."""
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(_trained(task), folder / "weights.partial", metadata={"step": str(step)})
-    torch.save({"optimizer": optimizer.state_dict(), "step": step}, folder / "optimizer.partial")
-    (folder / "weights.partial").replace(folder / f"weights-{step}.safetensors")
-    (folder / "optimizer.partial").replace(folder / "optimizer.pt")
-    for old in folder.glob("weights-*.safetensors"):
-        if old.name != f"weights-{step}.safetensors":
-            old.unlink()
-
-
-def resume(folder: Path, task: Task, optimizer: torch.optim.Optimizer) -> int:
-    """Load the last complete checkpoint and return the step to go on from, 0 where there is none."""
-    if not (folder / "optimizer.pt").exists():
-        return 0
-    state = torch.load(folder / "optimizer.pt", weights_only=True)
-    weights = folder / f"weights-{state['step']}.safetensors"
-    if not weights.exists():
-        return 0
-    task.module.load_state_dict(load_file(weights))
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])
-
-
-class Log:
-    """Appends one JSON object a line."""
-
-    def __init__(self, path: Path, stage: str) -> None:
-        self.path, self.stage, self.start = path, stage, time.monotonic()
-
-    def write(self, **row: Any) -> None:
-        row = {"stage": self.stage, "seconds": round(time.monotonic() - self.start, 1), **row}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+    return schedule.lr * (LEAST + (1 - LEAST) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
 @contextmanager
@@ -123,58 +121,157 @@ def reduced_precision(device: str, enabled: bool) -> Iterator[None]:
         torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(plain)
 
 
+@dataclass(frozen=True)
+class WholeBatch:
+    """A `LossTask` as the loop takes it: its batch goes through at once."""
+
+    task: LossTask
+    precision: str = "float32"
+
+    @property
+    def module(self) -> nn.Module:
+        return self.task.module
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return self.task.parameter_groups()
+
+    def backward(self, step: int) -> tuple[float, dict[str, float]]:
+        with reduced_precision(next(self.module.parameters()).device.type, self.precision == "bfloat16"):
+            loss, figures = self.task.loss(step)
+        loss.backward()
+        return float(loss.detach()), figures
+
+    def validate(self) -> dict[str, float]:
+        return self.task.validate()
+
+
+def _check_finite(what: str, value: float, step: int) -> None:
+    if not math.isfinite(value):
+        raise NonFiniteLoss(f"the {what} is {value} at step {step}; the last checkpoint is kept; lower lr or clip")
+
+
 def _step(
     task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, step: int
 ) -> tuple[float, dict[str, float]]:
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(schedule, step) * group["lr_scale"]
-    total = 0.0
-    figures: dict[str, float] = {}
-    device = next(task.module.parameters()).device.type
     torch.manual_seed(schedule.seed * 1_000_003 + step)  # dropout too follows from seed and step alone
-    for part in range(schedule.accumulate):
-        with reduced_precision(device, schedule.precision == "bfloat16"):
-            loss, figures = task.loss(step * schedule.accumulate + part)
-        if not math.isfinite(float(loss.detach())):
-            raise NonFiniteLoss(f"the loss is {float(loss.detach())} at step {step}; lower lr or raise clip")
-        (loss / schedule.accumulate).backward()
-        total += float(loss.detach()) / schedule.accumulate
+    loss, figures = task.backward(step)
+    _check_finite("loss", loss, step)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    nn.utils.clip_grad_norm_(parameters, schedule.clip)
+    norm = nn.utils.clip_grad_norm_(parameters, schedule.clip)
+    _check_finite("gradient's norm", float(norm), step)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return total, figures
+    return loss, figures
 
 
-def run_stage(task: Task, schedule: Schedule, folder: Path, name: str, until: int | None = None) -> dict[str, float]:
-    """Train one stage to its last step (or `until`), resuming from `folder` where it holds a checkpoint.
+def judged(progress: Progress, figures: dict[str, float], schedule: Schedule) -> Progress:
+    """The progress after a validation: whether it is the best so far, and whether patience is at its end."""
+    loss = figures.get("loss")
+    if loss is None:
+        return progress
+    if progress.best is None or loss < progress.best - schedule.min_delta:
+        return replace(progress, best=loss, best_step=progress.step, worse=0)
+    worse = progress.worse + 1
+    return replace(progress, worse=worse, finished=progress.finished or 0 < schedule.patience <= worse)
 
-    Returns the figures of the last validation. Raises NonFiniteLoss.
+
+def _resume(folder: Path, task: Task, optimizer: torch.optim.Optimizer) -> Progress:
+    state = read_state(folder)
+    if state is None:
+        return Progress()
+    settings, progress = state
+    task.module.load_state_dict(read_weights(folder, progress.step))
+    optimizer.load_state_dict(settings)
+    return replace(progress, starts=progress.starts + 1)
+
+
+class _Stage:
+    """A stage under way."""
+
+    def __init__(self, task: Task, schedule: Schedule, folder: Path, name: str, main: bool) -> None:
+        groups = [{"lr_scale": 1.0, **group} for group in task.parameter_groups()]
+        self.optimizer = torch.optim.AdamW(
+            groups, lr=schedule.lr, weight_decay=schedule.weight_decay, betas=schedule.betas
+        )
+        self.task, self.schedule, self.folder, self.name, self.main = task, schedule, folder, name, main
+        self.progress = _resume(folder, task, self.optimizer)
+        if main and self.progress.step:
+            remove_older(folder, self.progress)
+        self.start = self.saved = time.monotonic()
+        self.before = self.progress.seconds
+        self.log = Log(folder.parent, name, self.progress.step, schedule.tensorboard) if main else None
+
+    def seconds(self) -> float:
+        """Spent on this stage, also before it was interrupted."""
+        return self.before + time.monotonic() - self.start
+
+    def write(self, **row: Any) -> None:
+        if self.log is not None:
+            self.log.write(self.progress.step, self.seconds(), **row)
+
+    def learn(self) -> float:
+        """One step; returns the running mean of the loss."""
+        step = self.progress.step
+        loss, extra = _step(self.task, self.optimizer, self.schedule, step)
+        mean = loss if self.progress.mean is None else MEMORY * self.progress.mean + (1 - MEMORY) * loss
+        self.progress = replace(self.progress, step=step + 1, mean=mean, finished=step + 1 == self.schedule.steps)
+        if (step + 1) % self.schedule.log_every == 0:
+            rate = learning_rate(self.schedule, step)
+            self.write(loss=round(mean, 5), step_loss=round(loss, 6), lr=rate, **_rounded(extra))
+        return mean
+
+    def validate(self) -> dict[str, float]:
+        figures = self.task.validate()
+        self.progress = judged(self.progress, figures, self.schedule)
+        self.write(validation=_rounded(figures))
+        if self.main:
+            said = "  ".join(f"{key} {value:.3f}" for key, value in figures.items())
+            tqdm.write(f"{self.name} {self.progress.step}: {said}")
+        return figures
+
+    def save(self) -> None:
+        self.saved = time.monotonic()
+        if not self.main:
+            return
+        progress = replace(self.progress, seconds=self.seconds())
+        weights = self.task.module.state_dict()
+        is_best = progress.best_step == progress.step
+        save_checkpoint(self.folder, weights, self.optimizer.state_dict(), progress, is_best=is_best)
+
+
+def run_stage(
+    task: Task, schedule: Schedule, folder: Path, name: str, until: int | None = None, *, main: bool = True
+) -> dict[str, float]:
+    """Train one stage to its end (or `until` a step), going on from the checkpoint in `folder` where there is one.
+
+    Of several processes that train together only the `main` one writes; what they compute does not differ.
+
+    Returns the figures of the last validation. Raises NonFiniteLoss; InputError for a damaged checkpoint, a full disk.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    groups = [{"lr_scale": 1.0, **group} for group in task.parameter_groups()]
-    optimizer = torch.optim.AdamW(groups, lr=schedule.lr, weight_decay=schedule.weight_decay, betas=(0.9, 0.98))
-    first = resume(folder, task, optimizer)
-    log, saved, mean = Log(folder.parent / "log.jsonl", name), time.monotonic(), 0.0
-    figures: dict[str, float] = {}
-    last = schedule.steps if until is None else min(until, schedule.steps)
-    with tqdm(total=schedule.steps, initial=first, desc=name, unit="step") as bar:
-        for step in range(first, last):
-            loss, extra = _step(task, optimizer, schedule, step)
-            mean = loss if step == first else 0.98 * mean + 0.02 * loss
-            bar.set_postfix(loss=f"{mean:.4f}", refresh=False)
-            bar.update()
-            done = step + 1
-            if done % 25 == 0:
-                log.write(step=done, loss=round(mean, 5), lr=learning_rate(schedule, step), **_rounded(extra))
-            if done % schedule.validate_every == 0 or done == last:
-                figures = task.validate()
-                log.write(step=done, validation=_rounded(figures))
-                tqdm.write(f"{name} {done}: " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
-            if time.monotonic() - saved > schedule.save_every_s or done == last:
-                save_checkpoint(folder, task, optimizer, done)
-                saved = time.monotonic()
-    return figures or task.validate()
+    with naming_a_full_disk(folder):
+        if main:
+            folder.mkdir(parents=True, exist_ok=True)
+        stage = _Stage(task, schedule, folder, name, main)
+        last = schedule.steps if until is None else min(until, schedule.steps)
+        figures: dict[str, float] = {}
+        if schedule.validate_first and stage.progress.step == 0 and stage.progress.best is None:
+            figures = stage.validate()
+            stage.save()
+        with tqdm(total=schedule.steps, initial=stage.progress.step, desc=name, unit="step", disable=not main) as bar:
+            while stage.progress.step < last and not stage.progress.finished:
+                bar.set_postfix(loss=f"{stage.learn():.4f}", refresh=False)
+                bar.update()
+                done = stage.progress.step
+                validated = done % schedule.validate_every == 0 or done == last
+                if validated:
+                    figures = stage.validate()
+                if validated or time.monotonic() - stage.saved > schedule.save_every_s:
+                    stage.save()
+        if stage.log is not None:
+            stage.log.close()
+        return figures or task.validate()
 
 
 def _rounded(figures: dict[str, float]) -> dict[str, float]:

@@ -15,6 +15,7 @@ SEED_LIMIT = 2**31
 SLABS_EACH = 6  # of every volume in a batch of the task slices
 TASKS = ("slices", "volumes", "language", "grounding", "anchoring", "captioning")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+SCIENTIFIC = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 OWN_FOLDERS = ("bank", "held-out", "features", "tokenizer", "model")
 TRAINABLE = ("projector", "patch_embedding", "lora")
 
@@ -93,7 +94,8 @@ class Recipe:
     version: str = "1"  # of the finished model, as its reports state it
 
 
-def _build(kind: type, values: Any, where: str) -> Any:
+def build(kind: type, values: Any, where: str) -> Any:
+    """A dataclass out of keys and values. InputError that names the key that is unknown, missing or of a wrong kind."""
     if not isinstance(values, dict):
         raise InputError(f"{where}: expected keys and values, found {values!r}")
     names = {f.name: f for f in fields(kind)}
@@ -101,9 +103,9 @@ def _build(kind: type, values: Any, where: str) -> Any:
     if unknown:
         raise InputError(f"{where}: unknown key {unknown[0]!r}; known keys: {', '.join(names)}")
     single = [key for key, v in values.items() if str(names[key].type).startswith("tuple") and not isinstance(v, list)]
-    if single and kind is not Recipe:
+    if single and single != ["stages"]:
         raise InputError(f"{where}.{single[0]}: expected a list such as [a, b], found {values[single[0]]!r}")
-    converted = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+    converted = {key: _converted(v, str(names[key].type)) for key, v in values.items()}
     try:
         built = kind(**converted)
     except TypeError as error:
@@ -113,9 +115,19 @@ def _build(kind: type, values: Any, where: str) -> Any:
     return built
 
 
+def _converted(value: Any, kind: str) -> Any:
+    """Lists as tuples; and 5e-5, which is a text to YAML, as the number that is meant."""
+    if kind.startswith("float") and isinstance(value, str) and SCIENTIFIC.fullmatch(value):
+        return float(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _check_number(value: Any, kind: Any, where: str) -> None:
     kinds: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
-    expected = kinds.get(str(kind))
+    kind, _, optional = str(kind).partition(" | ")
+    expected = kinds.get(kind)
+    if optional and value is None:
+        return
     if expected is not None and (not isinstance(value, expected) or (kind != "bool" and isinstance(value, bool))):
         raise InputError(f"{where}: expected {kind}, found {value!r}")
 
@@ -141,10 +153,10 @@ def _override(raw: dict[str, Any], assignment: str) -> None:
         raise InputError(f"{assignment!r}: the value is not valid YAML; quote it if it is a text") from error
 
 
-def load_recipe(path: Path, overrides: list[str]) -> Recipe:
-    """Read a recipe and apply overrides such as `output=runs/a` or `stages.slices.steps=10`.
+def read_raw(path: Path, overrides: list[str]) -> dict[str, Any]:
+    """A recipe's keys and values, with overrides such as `output=runs/a` or `stages.slices.steps=10`.
 
-    Raises InputError for a missing file, invalid YAML, unknown keys, unknown tasks and values of the wrong kind.
+    Raises InputError for a missing file, invalid YAML, and an override that reaches nothing.
     """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -156,13 +168,26 @@ def load_recipe(path: Path, overrides: list[str]) -> Recipe:
         raise InputError(f"{path}: a recipe is a set of keys and values")
     for assignment in overrides:
         _override(raw, assignment)
+    return raw
+
+
+def load_recipe(path: Path, overrides: list[str]) -> Recipe:
+    """Read a recipe over phantoms and apply overrides.
+
+    Raises InputError for a missing file, invalid YAML, unknown keys, unknown tasks and values of the wrong kind.
+    """
+    return parse_recipe(read_raw(path, overrides), path)
+
+
+def parse_recipe(raw: dict[str, Any], path: Path) -> Recipe:
+    """A recipe over phantoms out of its keys and values. InputError as `load_recipe`."""
     stages = raw.pop("stages", None)
     if not isinstance(stages, list) or not stages:
         raise InputError(f"{path}: the recipe names no stages")
-    raw["phantoms"] = _build(Phantoms, raw.get("phantoms"), f"{path}: phantoms")
-    raw["model"] = _build(Sizes, raw.get("model"), f"{path}: model")
-    raw["stages"] = [_build(Stage, s, f"{path}: stages[{i}]") for i, s in enumerate(stages)]
-    recipe: Recipe = _build(Recipe, raw, str(path))
+    raw["phantoms"] = build(Phantoms, raw.get("phantoms"), f"{path}: phantoms")
+    raw["model"] = build(Sizes, raw.get("model"), f"{path}: model")
+    raw["stages"] = [build(Stage, s, f"{path}: stages[{i}]") for i, s in enumerate(stages)]
+    recipe: Recipe = build(Recipe, raw, str(path))
     _check_counts(recipe, path)
     for stage in recipe.stages:
         _check_stage(stage, path)

@@ -15,8 +15,10 @@ from transformers import PreTrainedTokenizerFast
 from brain3d.model.configuration_brain3d import PROMPT
 from brain3d.scans import InputError
 from brain3d.training.bank import Bank, claim, draw_bank, load_bank
-from brain3d.training.loop import Schedule, Task, run_stage
-from brain3d.training.recipe import Recipe, Stage, load_recipe
+from brain3d.training.checkpoint import naming_a_full_disk
+from brain3d.training.loop import LossTask, Schedule, Task, WholeBatch, run_stage
+from brain3d.training.plan import Plan, read_recipe
+from brain3d.training.recipe import Recipe, Stage
 from brain3d.training.sizes import check_sizes, composite_config, text_config, vision_config
 
 
@@ -69,14 +71,14 @@ class Run:
         return load_file(weights)
 
 
-def _slices(run: Run, stage: Stage) -> Task:
+def _slices(run: Run, stage: Stage) -> LossTask:
     from brain3d.training.tower import SliceTask
 
     config = vision_config(run.recipe.model)
     return SliceTask(config, run.dense, run.held_out, stage.batch, run.recipe.seed, stage.compile)
 
 
-def _volumes(run: Run, stage: Stage) -> Task:
+def _volumes(run: Run, stage: Stage) -> LossTask:
     from brain3d.training.adaptation import VolumeTask
     from brain3d.training.tower import SliceTask
 
@@ -94,7 +96,7 @@ def _volumes(run: Run, stage: Stage) -> Task:
     return task
 
 
-def _language(run: Run, stage: Stage) -> Task:
+def _language(run: Run, stage: Stage) -> LossTask:
     from brain3d.training.language import LanguageTask
 
     sizes, tokenizer = run.recipe.model, run.tokenizer()
@@ -114,6 +116,10 @@ def _language(run: Run, stage: Stage) -> Task:
 
 def build_task(run: Run, stage: Stage) -> Task:
     """The task of a stage, its parts loaded from the stages before it."""
+    return WholeBatch(_task(run, stage), stage.precision)
+
+
+def _task(run: Run, stage: Stage) -> LossTask:
     if stage.task == "slices":
         return _slices(run, stage)
     if stage.task == "volumes":
@@ -144,9 +150,18 @@ def run_recipe(path: Path, overrides: list[str], only: str | None = None) -> Pat
 
     Each stage resumes from its own checkpoints. Raises InputError for a recipe that cannot be run.
     """
+    recipe = read_recipe(path, overrides)
+    if isinstance(recipe, Plan):
+        from brain3d.training.cohort_run import run_plan
+
+        return run_plan(recipe, path, only)
+    with naming_a_full_disk(Path(recipe.output)):
+        return _run_phantoms(recipe, path, only)
+
+
+def _run_phantoms(recipe: Recipe, path: Path, only: str | None) -> Path:
     from brain3d.training.export import export_model
 
-    recipe = load_recipe(path, overrides)
     if only is not None and only not in [stage.name for stage in recipe.stages]:
         raise InputError(f"{path}: no stage {only!r}; its stages: {', '.join(s.name for s in recipe.stages)}")
     run = Run(recipe)

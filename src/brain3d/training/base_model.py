@@ -1,0 +1,40 @@
+"""The model that a run over a cohort begins with."""
+
+from __future__ import annotations
+
+import torch
+
+from brain3d.model.modeling_brain3d import Brain3DForConditionalGeneration
+from brain3d.model.parts import assemble
+from brain3d.model.processing_brain3d import Brain3DProcessor
+from brain3d.reading.engine import ModelEngine
+from brain3d.reading.models import find_model, find_published, identity, is_published
+from brain3d.scans import InputError
+from brain3d.training.plan import Plan
+
+
+def load_base(
+    plan: Plan, device: torch.device | str, dtype: torch.dtype, quantisation: str | None
+) -> tuple[Brain3DForConditionalGeneration, Brain3DProcessor]:
+    """The model before any stage: loaded whole, also from the published layout, or assembled out of its parts.
+
+    InputError where it cannot be.
+    """
+    if plan.model is None:
+        assert plan.vision is not None
+        assert plan.language is not None
+        torch.manual_seed(plan.seed)  # what the parts do not bring along starts from it
+        choices = {"feature_standardisation": True, **plan.choices}
+        model, tokenizer = assemble(
+            plan.vision, plan.language, quantisation=quantisation, dtype=dtype, device=device, **choices
+        )
+        return model, Brain3DProcessor.from_config(tokenizer, model.config)
+    if quantisation is not None:
+        raise InputError("quantisation: for a model that is assembled out of vision and language; leave it out")
+    folder = find_model(plan.model)
+    if is_published(folder):
+        source = find_published(folder, plan.model, None, None)
+        engine = ModelEngine.from_published(source, source.identity(), torch.device(device))
+    else:
+        engine = ModelEngine.from_folder(folder, identity(folder), torch.device(device), plan.model)
+    return engine.model.to(dtype), engine.processor

@@ -1,0 +1,253 @@
+"""Running a recipe over a cohort: its stages in order, each from the last one's best checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator, DistributedType
+from tqdm import tqdm
+
+from brain3d.cohort import PUBLISHED, Cohort, Study, open_cohort, open_volumes
+from brain3d.model.modeling_brain3d import Brain3DForConditionalGeneration
+from brain3d.scans import InputError
+from brain3d.training.bank import claim
+from brain3d.training.base_model import load_base
+from brain3d.training.batches import View, batches_per_epoch
+from brain3d.training.checkpoint import naming_a_full_disk, read_best, read_progress
+from brain3d.training.cohort_data import CohortData, StudyError, load_data
+from brain3d.training.deliver import export_both
+from brain3d.training.digest import tensors_digest
+from brain3d.training.loop import Schedule, run_stage
+from brain3d.training.parts_trained import merged, settled
+from brain3d.training.plan import CohortStage, Plan, check_ready
+from brain3d.training.run_log import check_tensorboard, validations
+from brain3d.training.run_report import RunReport, StageReport, write_run_report
+from brain3d.training.stages import CaptioningTask, GroundingTask, Material, build_task
+from brain3d.training.token_cache import TokenCache
+
+BETAS = (0.9, 0.999)  # AdamW's own, as in the released code
+VALIDATION_SHARE = 0.2  # of the subjects, where a cohort has no splits
+
+
+def pick_precision(plan: Plan, device: torch.device) -> str:
+    """bfloat16 on GPUs that have it, float32 elsewhere, unless the recipe says which."""
+    if plan.precision != "auto":
+        return plan.precision
+    return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+
+
+def with_splits(cohort: Cohort, plan: Plan) -> tuple[Sequence[Study], Sequence[Study]]:
+    """Training and validation studies. A cohort that is not split, such as one of phantoms, whose studies are all for
+    testing, is divided by subject, and that is said."""
+    if len({study.split for study in cohort.studies}) > 1:
+        return cohort.split(plan.train_split), cohort.split(plan.validation_split)
+    subjects = sorted({study.subject for study in cohort.studies})
+    if len(subjects) < 2:
+        raise InputError(f"{plan.data}: one subject, and not split; training and validation need two at least")
+    order = torch.randperm(len(subjects), generator=torch.Generator().manual_seed(plan.seed)).tolist()
+    held_out = {subjects[i] for i in order[: max(1, int(VALIDATION_SHARE * len(subjects)))]}
+    tqdm.write(
+        f"{plan.data}: not split; {len(held_out)} of its {len(subjects)} subjects are kept for validation, the rest is "
+        "trained on: do not test on this cohort afterwards"
+    )
+    return (
+        [study for study in cohort.studies if study.subject not in held_out],
+        [study for study in cohort.studies if study.subject in held_out],
+    )
+
+
+def load_splits(plan: Plan, model: Brain3DForConditionalGeneration) -> tuple[CohortData, CohortData, list[StudyError]]:
+    """Both splits, prepared; and what was left out, where the recipe allows that."""
+    assert plan.data is not None
+    cohort = open_cohort(plan.data)
+    published = model.config.preprocessing == "published"
+    volumes = open_volumes(cohort, PUBLISHED if published else model.config.volume_spec())
+    left_out: list[StudyError] = []
+    kept = left_out if plan.faulty == "leave_out" else None
+    train, validation = (
+        load_data(studies, volumes, seed=plan.seed, left_out=kept) for studies in with_splits(cohort, plan)
+    )
+    for fault in left_out:
+        tqdm.write(f"left out: {fault}")
+    return train, validation, left_out
+
+
+def schedule_of(stage: CohortStage, plan: Plan, studies: int) -> Schedule:
+    """What the loop has to know: epochs in steps, a validation at the end of each."""
+    each = batches_per_epoch(studies, stage.batch)
+    return Schedule(
+        steps=stage.epochs * each,
+        lr=1.0,  # every group of parameters has its own, as `lr_scale`
+        warmup=stage.warmup,
+        weight_decay=stage.weight_decay,
+        clip=stage.clip,
+        validate_every=each,
+        seed=plan.seed,
+        decay=stage.decay,
+        betas=BETAS,
+        patience=stage.patience,
+        min_delta=stage.min_delta,
+        log_every=plan.log_every,
+        tensorboard=plan.tensorboard,
+        validate_first=True,
+    )
+
+
+class CohortRun:
+    """A plan under way."""
+
+    def __init__(self, plan: Plan, accelerator: Accelerator) -> None:
+        if plan.tensorboard:
+            check_tensorboard()
+        self.plan, self.accelerator, self.folder = plan, accelerator, Path(plan.output)
+        device = accelerator.device
+        self.precision = pick_precision(plan, device)
+        self.dtype = torch.bfloat16 if self.precision == "bfloat16" and device.type == "cuda" else torch.float32
+        self.model, self.processor = load_base(plan, device, self.dtype, plan.quantisation)
+        self.model.requires_grad_(False)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{plan.output}: cannot be made ({error.strerror}); give another output") from error
+        with accelerator.main_process_first():
+            self.train, self.validation, self.left_out = load_splits(plan, self.model)
+        self.base = tensors_digest(self.model.state_dict()) if plan.quantisation is None else plan.quantisation
+        self.cache_counts: dict[str, dict[str, int]] = {}  # up to the end of each stage
+        self._claim()
+        checkpointing = plan.gradient_checkpointing
+        self.material = Material(
+            train=self.train,
+            validation=self.validation,
+            processor=self.processor,
+            accelerator=accelerator,
+            cache=TokenCache(self.folder / "features", max_gb=plan.cache_gb),
+            seed=plan.seed,
+            precision=self.precision,
+            checkpointing=device.type == "cuda" if checkpointing is None else checkpointing,
+            samples=plan.samples,
+            folder=self.folder,
+        )
+
+    def _claim(self) -> None:
+        """Refuse a folder whose weights were made from another model, other studies or another seed."""
+        settings = {
+            "model": self.base,
+            "train": _digest(self.train),
+            "validation": _digest(self.validation),
+            "seed": self.plan.seed,
+            "precision": self.precision,
+        }
+        with self.accelerator.main_process_first():
+            claim(self.folder / "run.json", settings, "weights")
+
+    def run(self, stage: CohortStage) -> None:
+        """Train one stage, or take it as it is where it is finished; the model goes on from its best weights."""
+        folder = self.folder / stage.name
+        folder.mkdir(parents=True, exist_ok=True)
+        with self.accelerator.main_process_first():
+            claim(folder / "stage.json", {"seed": self.plan.seed, **asdict(stage)}, "weights")
+        progress = read_progress(folder)
+        if progress.finished:
+            tqdm.write(f"{stage.name}: finished already")
+            self.model = merged(self.model, stage, read_best(folder, progress))
+            return
+        task = build_task(stage, self.model, self.material)
+        self._standardise(stage, task)
+        schedule = schedule_of(stage, self.plan, len(self.train))
+        run_stage(task, schedule, folder, stage.name, main=self.accelerator.is_main_process)
+        self.cache_counts[stage.name] = self.material.cache.counts.to_dict()
+        self.accelerator.wait_for_everyone()
+        self.model = settled(task.wrapped, stage, read_best(folder, read_progress(folder)))
+
+    def _standardise(self, stage: CohortStage, task: CaptioningTask | GroundingTask) -> None:
+        """Before the first stage of an assembled model: the compressed tokens' mean and deviation."""
+        features = task.train.features
+        if self.plan.model is not None or self.model.model.standardiser is None or stage != self.plan.stages[0]:
+            return
+        if features is None:
+            from brain3d.training.tower_features import TowerFeatures
+
+            features = TowerFeatures(self.model.model, self.train, self.material.cache, precision=self.precision)
+        views = [View(row, mirrored) for row in range(len(self.train)) for mirrored in (False, True)]
+        features.build(views)
+        task.composite.model.set_feature_statistics(*features.statistics(views))
+
+
+def _digest(data: CohortData) -> str:
+    """A hash of a split's volumes and reports, in their order."""
+    whole = hashlib.sha256()
+    for item in data.items:
+        whole.update(f"{item.content} {item.report}\n".encode())
+    return whole.hexdigest()
+
+
+def write_summary(plan: Plan, run: CohortRun) -> None:
+    """Write run-report.json and run-report.md: versions, hashes, hardware, and how every stage went."""
+    stages = []
+    for stage in plan.stages:
+        progress = read_progress(run.folder / stage.name)
+        figures = validations(run.folder, stage.name)
+        steps = schedule_of(stage, plan, len(run.train)).steps
+        stages.append(
+            StageReport(
+                name=stage.name,
+                steps=progress.step,
+                seconds=progress.seconds,
+                best={} if progress.best_step is None else figures.get(progress.best_step, {}),
+                last=figures.get(progress.step, {}),
+                best_step=progress.best_step,
+                ended="steps" if progress.step == steps else "early stopping",
+                cache=run.cache_counts.get(stage.name, {}),
+            )
+        )
+    kinds = [fault.kind for fault in run.left_out]
+    report = RunReport(
+        recipe=asdict(plan),
+        hashes={
+            "base model": run.base,
+            **{name: _digest(data) for name, data in (("train", run.train), ("validation", run.validation))},
+        },
+        stages=stages,
+        data={"train": run.train.summary(), "validation": run.validation.summary()},
+        left_out={kind: kinds.count(kind) for kind in sorted(set(kinds))},
+        resumed=sum(read_progress(run.folder / stage.name).starts for stage in plan.stages),
+    )
+    write_run_report(run.folder, report)
+
+
+def start_accelerator() -> Accelerator:
+    """What spreads a run over devices. InputError for a way of doing so that these stages do not go with."""
+    accelerator = Accelerator()
+    kind = accelerator.distributed_type
+    if kind not in (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU):
+        raise InputError(f"accelerate is configured for {kind.value}; configure DistributedDataParallel (MULTI_GPU)")
+    return accelerator
+
+
+def run_plan(plan: Plan, path: Path, only: str | None = None) -> Path:
+    """Run every stage of a plan (or `only` one) that is not finished; returns the folder of the best model.
+
+    Each stage goes on from its own checkpoint. Of several processes, started by accelerate, one writes. Raises
+    InputError for a plan, a cohort or a model that cannot be used, and for a full disk.
+    """
+    check_ready(plan, path)
+    if only is not None and only not in [stage.name for stage in plan.stages]:
+        raise InputError(f"{path}: no stage {only!r}; its stages: {', '.join(s.name for s in plan.stages)}")
+    with naming_a_full_disk(Path(plan.output)):
+        run = CohortRun(plan, start_accelerator())
+        try:
+            for stage in plan.stages:
+                run.run(stage)
+                if stage.name == only:
+                    return run.folder
+            if run.accelerator.is_main_process:
+                export_both(plan, run.folder, run.model, run.processor)
+                write_summary(plan, run)
+            run.accelerator.wait_for_everyone()
+        finally:
+            run.material.cache.close()
+    return run.folder / "best"

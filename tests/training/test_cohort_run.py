@@ -1,0 +1,237 @@
+"""Recipes over a cohort, run for real: tiny parts, coarse phantoms, the shipped recipes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import brain3d
+from brain3d.cli.main import main
+from brain3d.model import Brain3DForConditionalGeneration
+from brain3d.scans import InputError
+from brain3d.training.checkpoint import read_progress
+from brain3d.training.run import run_recipe
+
+from .small_parts import small_cohort
+from .tiny_folders import OWN, tiny_parts
+
+RECIPES = Path(__file__).resolve().parents[2] / "recipes"
+SHORT = ["stages.warm-up.epochs=2", "stages.specialisation.epochs=2", "samples=1", "log_every=1"]
+SHORT += [f"stages.{name}.{key}" for name in ("warm-up", "specialisation") for key in ("max_tokens=24", "batch=2")]
+SHORT += ["stages.warm-up.micro_batch=1", "stages.specialisation.micro_batch=2", "stages.warm-up.lr.projector=1e-2"]
+SHORT += ["stages.specialisation.lr.language=2e-2", "stages.specialisation.patience=0", "stages.warm-up.patience=0"]
+GROUND = ["stages.grounding.epochs=2", "stages.grounding.batch=3", "stages.grounding.max_tokens=32"]
+GROUND += ["stages.grounding.lr.vision=1e-2"]
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_cohort(tmp_path_factory.mktemp("trained") / "cohort").folder
+
+
+@pytest.fixture(scope="session")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    return tiny_parts(tmp_path_factory.mktemp("parts"))
+
+
+def full(cohort: Path, parts: list[str], output: Path) -> list[str]:
+    return [f"data={cohort}", f"output={output}", *parts, *OWN, "choices.grid_size=[2,2,2]", *GROUND, *SHORT]
+
+
+@pytest.fixture(scope="session")
+def full_run(cohort: Path, parts: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("full") / "run"
+    assert run_recipe(RECIPES / "full.yaml", full(cohort, parts, output)) == output / "best"
+    return output
+
+
+def rows(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def learned(run: Path, stage: str) -> dict[str, torch.Tensor]:
+    return load_file(next((run / stage).glob("weights-*.safetensors")))
+
+
+def test_every_stage_logs_its_losses_and_validations(full_run: Path) -> None:
+    stages = ("grounding", "warm-up", "specialisation")
+    assert {row["stage"] for row in rows(full_run) if "loss" in row} == set(stages)
+    grounding = [row["validation"] for row in rows(full_run) if row["stage"] == "grounding" and "validation" in row]
+    assert {"image_to_text_r1", "image_to_text_r5", "chance_r1", "loss"} <= set(grounding[0])
+    assert [row["step"] for row in rows(full_run) if row["stage"] == "warm-up" and "validation" in row] == [0, 2, 4]
+
+
+def test_a_checkpoint_holds_what_its_stage_trains_and_nothing_else(full_run: Path) -> None:
+    grounding, warm_up, special = (learned(full_run, s) for s in ("grounding", "warm-up", "specialisation"))
+    assert any("patch_embedding" in name for name in grounding)
+    assert {"loss.log_scale", "loss.bias"} <= set(grounding)
+    assert not any("patch_embedding" in name or "language_model" in name for name in warm_up)
+    assert any("projector" in name for name in warm_up)
+    assert any(name.endswith("vis_scale") for name in warm_up)
+    assert any("lora_A" in name for name in special)
+
+
+def test_lora_is_on_the_language_models_attention_and_never_in_the_tower(full_run: Path) -> None:
+    adapters = [name for name in learned(full_run, "specialisation") if "lora_" in name]
+    assert {name.split("/lora_")[0].rsplit("/", 1)[-1] for name in adapters} == {"q_proj", "k_proj", "v_proj", "o_proj"}
+    assert all("language_model" in name and "vision" not in name for name in adapters)
+
+
+def test_the_best_model_is_made_of_what_the_stages_learned(full_run: Path) -> None:
+    """The patch embedding of stage 1, and LoRA merged, are in the folder; what was frozen is as it came."""
+    claimed = json.loads((full_run / "best" / "brain3d.json").read_text())
+    progress = read_progress(full_run / "grounding")
+    best = load_file(full_run / "grounding" / f"best-{progress.best_step}.safetensors")
+    model = Brain3DForConditionalGeneration.from_pretrained(full_run / "best")
+    kept = "model/vision_tower/embeddings/patch_embedding/weight"
+    assert torch.equal(model.model.vision_tower.embeddings.patch_embedding.weight, best[kept])
+    assert [stage["name"] for stage in claimed["stages"]] == ["grounding", "warm-up", "specialisation"]
+
+
+def test_the_best_model_reads_scans(full_run: Path, cohort: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scan = next(cohort.glob("*/flair.nii.gz"))
+    assert main(["report", str(scan), "--model", str(full_run / "best"), "--without-side"]) == 0
+    assert "Model brain3d-full 1" in capsys.readouterr().out
+    assert brain3d.load(full_run / "last" if (full_run / "last").exists() else full_run / "best")
+
+
+def test_validation_shows_reports_as_pictures(full_run: Path) -> None:
+    folders = sorted((full_run / "gallery").iterdir())
+    assert [f.name for f in folders] == [f"{s}-{n}" for s in ("specialisation", "warm-up") for n in (0, 2, 4)]
+    assert all((folder / "01.png").stat().st_size > 1000 and (folder / "index.html").exists() for folder in folders)
+
+
+def test_a_second_start_trains_nothing_again(full_run: Path, cohort: Path, parts: list[str]) -> None:
+    before = (full_run / "best" / "model.safetensors").read_bytes()
+    count = len(rows(full_run))
+    run_recipe(RECIPES / "full.yaml", full(cohort, parts, full_run))
+    assert len(rows(full_run)) == count
+    assert (full_run / "best" / "model.safetensors").read_bytes() == before
+
+
+def test_other_settings_or_studies_in_the_same_folder_are_refused(
+    full_run: Path, cohort: Path, parts: list[str]
+) -> None:
+    with pytest.raises(InputError, match=r"weights were made with lr"):
+        run_recipe(RECIPES / "full.yaml", [*full(cohort, parts, full_run), "stages.grounding.lr.vision=0.5"])
+    with pytest.raises(InputError, match=r"weights were made with model"):  # the projector starts from the seed
+        run_recipe(RECIPES / "full.yaml", [*full(cohort, parts, full_run), "seed=5"])
+
+
+def test_the_loss_does_not_depend_on_cache_or_micro_batch(
+    full_run: Path, cohort: Path, parts: list[str], tmp_path: Path
+) -> None:
+    """Up to rounding; dropout, which draws other numbers for other batches, is off."""
+    losses = []
+    for name, changes in (
+        ("a", []),
+        ("b", ["stages.warm-up.cache=false", "stages.specialisation.cache=false"]),
+        (
+            "c",
+            ["stages.warm-up.micro_batch=2", "stages.specialisation.micro_batch=1", "stages.grounding.micro_batch=1"],
+        ),
+    ):
+        output = tmp_path / name
+        still = ["stages.specialisation.lora.dropout=0.0"]
+        run_recipe(RECIPES / "full.yaml", [*full(cohort, parts, output), *still, *changes])
+        losses.append([row["step_loss"] for row in rows(output) if "step_loss" in row])
+    assert len(losses[0]) == 10
+    assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+    assert losses[2] == pytest.approx(losses[0], abs=1e-5)
+
+
+def test_the_published_recipe_runs_at_its_own_arithmetic(cohort: Path, tmp_path: Path) -> None:
+    """On volumes of 64 x 128 x 128; patches of 32 keep the tower small."""
+    parts = tiny_parts(tmp_path / "parts", patch=32)
+    changes = [f"data={cohort}", f"output={tmp_path / 'run'}", *parts, "quantisation=null", *GROUND, *SHORT]
+    best = run_recipe(RECIPES / "published.yaml", changes)
+    model = Brain3DForConditionalGeneration.from_pretrained(best)
+    assert model.config.preprocessing == "published"
+    assert (model.config.token_grid, model.config.num_visual_tokens) == ((65, 4, 4), 32)
+
+
+def finetune(model: Path, cohort: Path, output: Path) -> list[str]:
+    return [f"model={model}", f"data={cohort}", f"output={output}", *SHORT]
+
+
+def test_a_trained_model_is_adapted_further(full_run: Path, cohort: Path, tmp_path: Path) -> None:
+    best = run_recipe(RECIPES / "finetune.yaml", finetune(full_run / "best", cohort, tmp_path / "run"))
+    assert brain3d.load(best).visual_tokens(next(cohort.glob("*/flair.nii.gz"))).ndim
+
+
+def test_killed_runs_end_with_the_same_bits(full_run: Path, cohort: Path, tmp_path: Path) -> None:
+    """A process of its own, killed from outside again and again, and started with --resume each time."""
+    run_recipe(RECIPES / "finetune.yaml", finetune(full_run / "best", cohort, tmp_path / "whole"))
+    command = [sys.executable, "-m", "brain3d", "train", str(RECIPES / "finetune.yaml"), "--resume"]
+    command += finetune(full_run / "best", cohort, tmp_path / "killed")
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    for landmark in (
+        "run.json",
+        "warm-up/state-0.pt",
+        "warm-up/state-4.pt",
+        "specialisation/state-2.pt",
+        "best.partial",
+    ):
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not (tmp_path / "killed" / landmark).exists():
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+    whole, again = (load_file(tmp_path / name / "best" / "model.safetensors") for name in ("whole", "killed"))
+    assert whole.keys() == again.keys()
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    logs = [
+        [{k: v for k, v in row.items() if k != "seconds"} for row in rows(tmp_path / n)] for n in ("whole", "killed")
+    ]
+    assert logs[0] == logs[1]
+
+
+def test_a_scan_that_cannot_be_read_is_named_and_skipped_only_where_asked(
+    full_run: Path, cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "cohort"
+    shutil.copytree(cohort, broken, ignore=shutil.ignore_patterns("volumes"))
+    scan = sorted(broken.glob("*/flair.nii.gz"))[0]
+    scan.write_bytes(scan.read_bytes()[:200])
+    command = ["train", str(RECIPES / "finetune.yaml"), *finetune(full_run / "best", broken, tmp_path / "run")]
+    assert main(command) == 2
+    assert f"study {scan.parent.name}: its scan cannot be" in capsys.readouterr().err
+    assert main([*command, "faulty=leave_out"]) == 0
+    assert f"left out: study {scan.parent.name}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data=null", "no cohort; give data=COHORT"),
+        ("model=null", "either model=NAME"),
+        ("stages.warm-up.parts.vision=lora", "parts.vision is 'lora'"),
+        ("stages.warm-up.parts.projector=frozen", "every part is frozen"),
+        ("stages.warm-up.loss=infonce", "loss is 'infonce'"),
+        ("stages.warm-up.task=slices", "task is 'slices'"),
+        ("stages.warm-up.lr.projector=fast", "expected float"),
+        ("stages.warm-up.lr.projector=0", "above zero"),
+        ("stages.warm-up.batch=0", "at least 1"),
+        ("stages.warm-up.name=best", "named 'best'"),
+        ("stages.warm-up.mirror=2", "mirror must be within"),
+        ("stages.warm-up.decay=linear", "decay is 'linear'"),
+        ("quantisation=int3", "quantisation is 'int3'"),
+        ("precision=half", "precision is 'half'"),
+        ("phantom=1", "unknown key 'phantom'"),
+        ("tensorboard=yes please", "expected bool"),
+    ],
+)
+def test_a_wrong_override_is_named(cohort: Path, tmp_path: Path, override: str, message: str) -> None:
+    changes = [f"data={cohort}", "model=brain3d-mini", f"output={tmp_path / 'run'}", override]
+    with pytest.raises(InputError, match=message):
+        run_recipe(RECIPES / "finetune.yaml", changes)
+    assert not (tmp_path / "run").exists()
