@@ -189,7 +189,12 @@ def assemble(
     config = _composite_config(vision, language, choices)
     model = _composite(vision, language.model, config, dtype)
     quantised = model.is_loaded_in_4bit  # such weights lie where they were loaded
-    moved = (model.model.vision_tower, model.model.compression, model.model.projector, *_optional(model))
+    moved: tuple[torch.nn.Module, ...] = (
+        model.model.vision_tower,
+        model.model.compression,
+        model.model.projector,
+        *_optional(model),
+    )
     for part in moved if quantised else (model,):
         part.to(device)
     return model.eval(), language.tokenizer

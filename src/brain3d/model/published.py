@@ -122,8 +122,8 @@ def _check_fit(projector: PublishedProjector, hidden: int, text_hidden: int, giv
     width = found[1][0] if len(found[1]) == 1 else 0
     if found != [(width, hidden), (width,), (text_hidden, width), (text_hidden,)] or not width:
         raise InputError(
-            f"{given}: its projector has layers {found[0]} and {found[2]}, which do not lead from a tower of {hidden} to "
-            f"a language model of {text_hidden}; give the base models that it was trained on"
+            f"{given}: its projector has layers {found[0]} and {found[2]}, which do not lead from a tower of {hidden} "
+            f"to a language model of {text_hidden}; give the base models that it was trained on"
         )
 
 

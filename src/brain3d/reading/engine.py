@@ -70,9 +70,12 @@ class Decoding:
 
     def _rules(self) -> dict[str, Any]:
         """What the words must keep to, where it is anything."""
-        default = type(self)
-        names = ("repetition_penalty", "no_repeat_ngram_size", "min_new_tokens")
-        return {name: getattr(self, name) for name in names if getattr(self, name) != getattr(default, name)}
+        rules = {
+            "repetition_penalty": self.repetition_penalty,
+            "no_repeat_ngram_size": self.no_repeat_ngram_size,
+            "min_new_tokens": min(self.min_new_tokens, self.max_new_tokens),
+        }
+        return {name: value for name, value in rules.items() if value != getattr(Decoding, name)}
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ class Reader:
     ) -> Decoding:
         """How words are chosen; None leaves it to the model, which is greedy unless its own configuration says else."""
         given = {"max_new_tokens": max_new_tokens, "do_sample": do_sample, "temperature": temperature}
-        stated = {name: value for name, value in given.items() if value is not None}
+        stated: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         return replace(self._engine.decoding, seed=seed, **stated)
 
     def generation(self, decoding: Decoding) -> dict[str, Any]:
