@@ -161,7 +161,8 @@ def merge_lora(model: Gemma3ForCausalLM, folder: Path, given: str) -> Gemma3ForC
         raise InputError(
             f"{given}: {len(weights)} adapter weights, where the model takes {expected}; download it again"
         )
-    return wrapped.merge_and_unload()
+    with quiet():
+        return wrapped.merge_and_unload()
 
 
 def _adapter_weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -181,7 +181,7 @@ def find_published(
                 f"{given}: a checkpoint without {name}/; give the base model that it was trained on, by folder or hub "
                 f"name, with --{option} (in Python {option}=)"
             )
-        bases.append(find_part(Path(given) / name if instead is None else instead, what))
+        bases.append(find_part(folder / name if instead is None else instead, what))
     return PublishedSource(folder, given, *bases)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from brain3d.reading.engine import Decoding, Engine, Features, Written
+from brain3d.reading.decoding import Decoding, Written
+from brain3d.reading.engine import Engine, Features
 from brain3d.reading.evidence import suspected_point
 from brain3d.reading.mirror_check import Checked, Pair, check, check_as_written, choose, without_side
 from brain3d.reports import Report, mirror_text, parse_findings
