@@ -281,6 +281,7 @@ def other_adapters(folder: Path) -> None:
     save_file({name: tensor[:, :3].contiguous() for name, tensor in load_file(file).items()}, file)
 
 
+NOT_FINITE = {"vision_projector": {**projector()["vision_projector"], "0.bias": torch.full((24,), torch.inf)}}
 WIDE = {"vision_projector": {**projector()["vision_projector"], "0.weight": torch.zeros(24, 31)}, "vis_scale": 1.0}
 
 
@@ -304,6 +305,7 @@ WIDE = {"vision_projector": {**projector()["vision_projector"], "0.weight": torc
         (saved([1, 2]), "not a projector"),
         (saved({**projector(), "vis_scale": float("nan")}), "no number"),
         (saved({**projector(), "vis_scale": None}), "no number"),
+        (saved(NOT_FINITE), "something else than numbers"),
         (saved(WIDE), r"layers \(24, 31\) and \(24, 24\), which do not lead from a tower of 32"),
         (cut(PROJECTOR), "nothing of it was read"),
         (cut("vision_model/model.safetensors"), "vision tower cannot be loaded"),

@@ -103,7 +103,10 @@ def read_projector(path: Path, given: str) -> PublishedProjector:
     if not isinstance(layers, dict) or set(layers) != set(_PROJECTOR_NAMES):
         raise InputError(f"{given}: not a projector of the published layout (vision_projector with 0 and 2)")
     weights = {own: layers[name] for name, own in _PROJECTOR_NAMES.items()}
-    if not all(isinstance(tensor, torch.Tensor) and tensor.is_floating_point() for tensor in weights.values()):
+    if not all(
+        isinstance(tensor, torch.Tensor) and tensor.is_floating_point() and bool(tensor.isfinite().all())
+        for tensor in weights.values()
+    ):
         raise InputError(f"{given}: its projector holds something else than numbers; download it again")
     return PublishedProjector(weights, _scale(stored.get("vis_scale"), given))
 
