@@ -20,6 +20,7 @@ def test_sizes_follow_from_the_volume_and_the_patch(make_config):
     assert config.compressed_size == 16
     assert make_config(grid_reduce="mean_max").compressed_size == 32
     assert make_config(depth_patch_size=3, depth_stride=1).token_grid == (6, 3, 4)
+    assert make_config(depth_patch_size=2, depth_stride=1, depth_padding=1).token_grid == (9, 3, 4)
     assert config.volume_spec() == VolumeSpec((8, 12, 16), 4.0)
 
 
@@ -42,6 +43,10 @@ def test_sequence_takes_odd_columns_and_32_tokens_unless_told(make_config):
         ({"depth_patch_size": 9}, ["9", "8"]),
         ({"depth_stride": 0}, ["0"]),
         ({"volume_shape": (8, 3, 16)}, ["4", "(3, 16)"]),
+        ({"depth_padding": 2}, ["depth_padding 2", "0..1"]),
+        ({"colour": "grey"}, ["'grey'", "summed, averaged"]),
+        ({"positions": "none"}, ["'none'", "kept, published"]),
+        ({"preprocessing": "mine"}, ["'mine'", "own, published"]),
         ({"inflation": "mean"}, ["'mean'", "average, center"]),
         ({"compression": "none"}, ["'none'", "grid, sequence, perceiver"]),
         ({"grid_reduce": "max"}, ["'max'", "mean, mean_max"]),

@@ -61,6 +61,9 @@ def test_colour_planes_are_summed_and_spread_or_centred():
     spread = inflate_kernel(kernel, 4)
     assert spread.shape == (2, 1, 4, 2, 2)
     assert spread[0, 0, :, 0, 0].tolist() == [3.0, 3.0, 3.0, 3.0]
+    assert torch.allclose(inflate_kernel(kernel, 4, colour="averaged") * 3, spread)
+    with pytest.raises(ValueError, match="summed, averaged"):
+        inflate_kernel(kernel, 4, colour="grey")
     assert inflate_kernel(kernel, 3, "center")[0, 0, :, 0, 0].tolist() == [0.0, 12.0, 0.0]
     assert inflate_kernel(kernel, 4, "center")[0, 0, :, 0, 0].tolist() == [0.0, 0.0, 12.0, 0.0]
     with pytest.raises(ValueError, match="'edge'"):

@@ -53,7 +53,7 @@ def check_seed(args: argparse.Namespace) -> None:
     """InputError where a command was given a --seed that no generator takes."""
     if "seed" not in args:
         return
-    from brain3d.reading.engine import MAX_SEED
+    from brain3d.reading.decoding import MAX_SEED
     from brain3d.scans.types import InputError
 
     seed: int = args.seed

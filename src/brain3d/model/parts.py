@@ -58,7 +58,7 @@ def pick_dtype(device: torch.device | str, weight_bytes: int = LARGE_BYTES) -> t
     them it is slower.
     """
     if torch.device(device).type != "cuda":
-        return torch.float32, "float32 on a CPU: bfloat16 is slower on most"
+        return torch.float32, "float32 on a CPU: bfloat16 is much slower where it has no units for that"
     if weight_bytes < LARGE_BYTES:
         return torch.float32, "float32: the model is small"
     if not torch.cuda.is_bf16_supported():
@@ -189,7 +189,12 @@ def assemble(
     config = _composite_config(vision, language, choices)
     model = _composite(vision, language.model, config, dtype)
     quantised = model.is_loaded_in_4bit  # such weights lie where they were loaded
-    moved = (model.model.vision_tower, model.model.compression, model.model.projector, *_optional(model))
+    moved: tuple[torch.nn.Module, ...] = (
+        model.model.vision_tower,
+        model.model.compression,
+        model.model.projector,
+        *_optional(model),
+    )
     for part in moved if quantised else (model,):
         part.to(device)
     return model.eval(), language.tokenizer

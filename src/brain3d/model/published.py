@@ -103,7 +103,10 @@ def read_projector(path: Path, given: str) -> PublishedProjector:
     if not isinstance(layers, dict) or set(layers) != set(_PROJECTOR_NAMES):
         raise InputError(f"{given}: not a projector of the published layout (vision_projector with 0 and 2)")
     weights = {own: layers[name] for name, own in _PROJECTOR_NAMES.items()}
-    if not all(isinstance(tensor, torch.Tensor) and tensor.is_floating_point() for tensor in weights.values()):
+    if not all(
+        isinstance(tensor, torch.Tensor) and tensor.is_floating_point() and bool(tensor.isfinite().all())
+        for tensor in weights.values()
+    ):
         raise InputError(f"{given}: its projector holds something else than numbers; download it again")
     return PublishedProjector(weights, _scale(stored.get("vis_scale"), given))
 
@@ -122,8 +125,8 @@ def _check_fit(projector: PublishedProjector, hidden: int, text_hidden: int, giv
     width = found[1][0] if len(found[1]) == 1 else 0
     if found != [(width, hidden), (width,), (text_hidden, width), (text_hidden,)] or not width:
         raise InputError(
-            f"{given}: its projector has layers {found[0]} and {found[2]}, which do not lead from a tower of {hidden} to "
-            f"a language model of {text_hidden}; give the base models that it was trained on"
+            f"{given}: its projector has layers {found[0]} and {found[2]}, which do not lead from a tower of {hidden} "
+            f"to a language model of {text_hidden}; give the base models that it was trained on"
         )
 
 
@@ -161,7 +164,8 @@ def merge_lora(model: Gemma3ForCausalLM, folder: Path, given: str) -> Gemma3ForC
         raise InputError(
             f"{given}: {len(weights)} adapter weights, where the model takes {expected}; download it again"
         )
-    return wrapped.merge_and_unload()
+    with quiet():
+        return wrapped.merge_and_unload()
 
 
 def _adapter_weights(folder: Path) -> dict[str, torch.Tensor]:

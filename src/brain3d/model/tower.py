@@ -22,8 +22,8 @@ class VolumePatchEmbedding(nn.Module):
     """A Conv3d over one channel, computed as one matrix product.
 
     `weight` (hidden, 1, kd, p, p) and `bias` (hidden,) are those of `nn.Conv3d` with kernel (kd, p, p),
-    stride (depth_stride, p, p) and padding (depth_padding, 0, 0). On one CPU core, encoding with small patches is then faster than the
-    convolution; with large ones it costs about the same.
+    stride (depth_stride, p, p) and padding (depth_padding, 0, 0). On one CPU core, encoding with
+    small patches is then faster than the convolution; with large ones it costs about the same.
 
     `contralateral`, where configured, is a second kernel of the same shape over the mirror image of the volume: what
     lies at the same place in the other half of the head. It starts at zero.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -100,16 +101,16 @@ def cached_snapshot(name: str) -> Path | None:
 
 def _from_hub(name: str, what: str) -> Path:
     """The local snapshot of a hub repository, downloaded where it is not here and the hub may be asked."""
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
     folder = cached_snapshot(name)
-    if folder and (constants.HF_HUB_OFFLINE or not missing_weights(folder, name)):
+    if folder and (_is_offline() or not missing_weights(folder, name)):
         return folder
-    if constants.HF_HUB_OFFLINE:
+    if _is_offline():
         raise InputError(
-            f"{name}: {what} is not in the local hub cache; accept its terms at https://huggingface.co/{name} if it has "
-            f"any, run `hf auth login` and `hf download {name}`, or give its folder"
+            f"{name}: {what} is not in the local hub cache; accept its terms at https://huggingface.co/{name} if it "
+            f"has any, run `hf auth login` and `hf download {name}`, or give its folder"
         )
     try:
         return Path(snapshot_download(name, allow_patterns=list(WANTED_FILES)))
@@ -126,6 +127,13 @@ def _from_hub(name: str, what: str) -> Path:
             f"{name}: {what} cannot be downloaded ({_first_line(error)}); run `hf download {name}` where there is a "
             "network, or give its folder"
         ) from error
+
+
+def _is_offline() -> bool:
+    """Whether the hub may not be asked: by its own setting, or by the variable set after it was imported."""
+    from huggingface_hub import constants
+
+    return constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
 def _first_line(error: Exception) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from brain3d.reading.converting import convert
-    from brain3d.reading.engine import Decoding, Engine, Written
+    from brain3d.reading.decoding import Decoding, Written
+    from brain3d.reading.engine import Engine
     from brain3d.reading.loading import load
     from brain3d.reading.models import available_models, sample_scan
     from brain3d.reading.reader import Reader
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["Decoding", "Engine", "Reader", "Written", "available_models", "convert", "load", "sample_scan"]
 
 _HOME = {
-    "Decoding": "engine",
+    "Decoding": "decoding",
     "Engine": "engine",
     "Reader": "reader",
-    "Written": "engine",
+    "Written": "decoding",
     "available_models": "models",
     "convert": "converting",
     "load": "loading",

@@ -63,7 +63,7 @@ def kept_report(study: Study, folder: Path, reader: Reader, options: Options) ->
         **reader.generation(reader.decoding(seed=options.seed, do_sample=options.do_sample)),
         "mirror_check": check,
     }
-    if {**report.generation, "device": wanted["device"]} != wanted or not isinstance(check, dict):
+    if _essential(report.generation) != _essential(wanted) or not isinstance(check, dict):
         return None
     try:
         scan = read_stored(study.path, **_how(study, options))
@@ -74,6 +74,11 @@ def kept_report(study: Study, folder: Path, reader: Reader, options: Options) ->
     same_scan = described == (scan.sha256, scan.axes, series) and _damaged(report.flags) == _damaged(scan.flags)
     same_check = check.get("done") == (options.mirror_check and scan.side_known)
     return report if same_scan and same_check else None
+
+
+def _essential(generation: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a generation that count: not on which device it was, nor why in that number type."""
+    return {name: value for name, value in generation.items() if name not in ("device", "dtype_reason")}
 
 
 def _how(study: Study, options: Options) -> dict[str, Any]:

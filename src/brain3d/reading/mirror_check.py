@@ -18,8 +18,8 @@ SIDE_UNSTABLE = Flag(
 )
 SIDE_UNSTABLE_AS_WRITTEN = Flag(
     SIDE_UNSTABLE.code,
-    "The scan and its mirror image were read as having the lesion on different sides; the words are the model's own, do "
-    "not rely on a side in them.",
+    "The scan and its mirror image were read as having the lesion on different sides; the words are the model's own, "
+    "do not rely on a side in them.",
 )
 FINDINGS_UNSTABLE = Flag(
     "findings_unstable",

@@ -73,8 +73,8 @@ def _gated(name: str, what: str) -> dict[str, Any]:
         "version": None,
         "megabytes": None,
         "ready": _in_hub_cache(name),
-        "description": f"{what} of the full Brain3D, a part and no reader: gated, accept its terms and download it, then "
-        f"give it to a recipe, or with {_OPTION[name]} to a checkpoint of the published system",
+        "description": f"{what} of the full Brain3D, a part and no reader: gated, accept its terms and download "
+        f"it, then give it to a recipe, or with {_OPTION[name]} to a checkpoint of the published system",
     }
 
 
@@ -181,7 +181,7 @@ def find_published(
                 f"{given}: a checkpoint without {name}/; give the base model that it was trained on, by folder or hub "
                 f"name, with --{option} (in Python {option}=)"
             )
-        bases.append(find_part(Path(given) / name if instead is None else instead, what))
+        bases.append(find_part(folder / name if instead is None else instead, what))
     return PublishedSource(folder, given, *bases)
 
 
@@ -219,7 +219,8 @@ def _complete_folder(given: str, folder: Path) -> Path:
         )
     if not there:
         raise InputError(
-            f"{given or repr(given)}: no such model and no such folder, here or in the local hub cache; `brain3d models` lists the names"
+            f"{given or repr(given)}: no such model and no such folder, nor is it in the local hub cache; "
+            "`brain3d models` lists the names"
         )
     if not folder.is_dir():
         raise InputError(f"{given}: a file, not a model; give the folder that holds config.json and the weights")

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from brain3d.reading.engine import Decoding, Engine, Features, Written
+from brain3d.reading.decoding import Decoding, Written
+from brain3d.reading.engine import Engine, Features
 from brain3d.reading.evidence import suspected_point
 from brain3d.reading.mirror_check import Checked, Pair, check, check_as_written, choose, without_side
 from brain3d.reports import Report, mirror_text, parse_findings
@@ -67,7 +68,7 @@ class Reader:
     ) -> Decoding:
         """How words are chosen; None leaves it to the model, which is greedy unless its own configuration says else."""
         given = {"max_new_tokens": max_new_tokens, "do_sample": do_sample, "temperature": temperature}
-        stated = {name: value for name, value in given.items() if value is not None}
+        stated: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         return replace(self._engine.decoding, seed=seed, **stated)
 
     def generation(self, decoding: Decoding) -> dict[str, Any]:
