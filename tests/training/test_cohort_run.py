@@ -167,6 +167,7 @@ def test_a_trained_model_is_adapted_further(full_run: Path, cohort: Path, tmp_pa
     assert brain3d.load(best).visual_tokens(next(cohort.glob("*/flair.nii.gz"))).ndim
 
 
+@pytest.mark.slow
 def test_killed_runs_end_with_the_same_bits(full_run: Path, cohort: Path, tmp_path: Path) -> None:
     """A process of its own, killed from outside again and again, and started with --resume each time."""
     run_recipe(RECIPES / "finetune.yaml", finetune(full_run / "best", cohort, tmp_path / "whole"))

@@ -21,7 +21,7 @@ STILL = ["stages.specialisation.lora.dropout=0.0", "stages.grounding.micro_batch
 
 
 def launch(processes: int, arguments: list[str]) -> None:
-    launcher = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", "0"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(
         [

@@ -19,7 +19,6 @@ LOSSES = {"grounding": ("infonce", "sigmoid"), "captioning": ("next_token",)}
 EQUALS = ("soft", "mask")
 DECAYS = ("constant", "cosine")
 PRECISIONS = ("auto", "float32", "bfloat16")
-PREPARATIONS = ("own", "published")
 FAULTY = ("stop", "leave_out")
 OWN_NAMES = ("best", "last", "features", "gallery", "tensorboard", "volumes")
 
@@ -106,7 +105,6 @@ class Plan:
     choices: dict[str, Any] = field(default_factory=dict)
     version: str = "1"
     seed: int = 42
-    preparation: str = "own"
     faulty: str = "stop"
     train_split: str = "train"
     validation_split: str = "validation"
@@ -166,7 +164,6 @@ def _check_plan(plan: Plan, path: Path) -> None:
         )
     if not 0 <= plan.seed < SEED_LIMIT:
         raise InputError(f"{path}: seed {plan.seed}: give a whole number from 0 to {SEED_LIMIT - 1}")
-    _choose(str(path), "preparation", plan.preparation, PREPARATIONS)
     _choose(str(path), "precision", plan.precision, PRECISIONS)
     _choose(str(path), "quantisation", plan.quantisation, (None, "nf4"))
     _choose(str(path), "faulty", plan.faulty, FAULTY)
