@@ -1,0 +1,105 @@
+"""Text that knows where each of its letters stood in the report, and cutting a report into sentences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+_SAME = {
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"),
+    **dict.fromkeys("\u2018\u2019\u02bc", "'"),
+    **dict.fromkeys('"\u201c\u201d\u201e\u00ab\u00bb', " "),
+}
+_ALIKE = str.maketrans(_SAME)
+_ABBREVIATED = "".join(rf"(?<!\b{word})" for word in ("approx", "ca", "vs", "e\\.g", "i\\.e", "dr", "max", "min", "incl"))
+_END = re.compile(
+    # bullets, numbers and headings begin a sentence; so does a line with a capital, as in a list without bullets
+    rf"{_ABBREVIATED}[.!?;](?=\s|$)|\n\s*\n|[\u2022\u25aa\u25cf\u00b7]|\n(?=\s*(?:[-*]|\d{{1,2}}[.)])\s)"
+    r"|(?<=\s)(?=\d{1,2}\)\s)|\n(?=\s*[A-Z][a-z])|\n(?=[A-Z][A-Z /]{3,40}:)|(?<=[a-z]:)\s*\n"
+)
+_BULLET = re.compile(r"[\s*-]*(?:\d{1,2}[.)](?:\s|$))?\s*")
+_WORD = re.compile(r"\S+")
+_LONGEST_WORD = 60
+_MOST_WORDS = 150
+
+
+class Passage(NamedTuple):
+    """Lower-case text on one line, and for each of its characters the offset in the report it was taken from."""
+
+    text: str
+    at: tuple[int, ...]
+
+    def cut(self, start: int, end: int | None = None) -> Passage:
+        """The passage from `start` to `end`."""
+        return Passage(self.text[start:end], self.at[start:end])
+
+    def stripped(self) -> Passage:
+        """The passage without spaces and commas around it."""
+        inner = self.text.strip(" ,")
+        start = self.text.find(inner)
+        return self.cut(start, start + len(inner))
+
+    def followed_by(self, other: Passage) -> Passage:
+        """Both, one after the other."""
+        return Passage(self.text + other.text, self.at + other.at)
+
+    def led_by(self, words: str) -> Passage:
+        """The passage after `words` that stand for something at its beginning."""
+        return Passage(words + self.text, self.at[:1] * len(words) + self.at)
+
+    def without(self, pattern: re.Pattern[str], unless: Callable[[re.Match[str]], object] | None = None) -> Passage:
+        """The passage with a space in place of each match, save those for which `unless` holds."""
+        text, at, done = [], [], 0
+        for match in pattern.finditer(self.text):
+            if match.start() == match.end() or (unless is not None and unless(match)):
+                continue
+            text.append(self.text[done : match.start()] + " ")
+            at += [*self.at[done : match.start()], self.at[match.start()]]
+            done = match.end()
+        return Passage("".join(text) + self.text[done:], (*at, *self.at[done:]))
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """From where to where a part of the passage stands in the report."""
+        return self.at[start], self.at[end - 1] + 1
+
+
+def _lower(text: str) -> str:
+    """Lower case, of the same length: what has no lower case of one letter stays."""
+    lower = text.lower()
+    return lower if len(lower) == len(text) else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+
+
+def _too_long(word: str) -> bool:
+    """Whether this is no word of any language; left and right count alike."""
+    return len(word) > _LONGEST_WORD and len(re.sub("right", "left", word)) > _LONGEST_WORD
+
+
+def _on_one_line(text: str, start: int, end: int) -> list[Passage]:
+    """The words of `text[start:end]` with single spaces between; in several passages where they are very many."""
+    start = _bullet_end(text, start, end)
+    words = [match for match in _WORD.finditer(text, start, end) if not _too_long(match.group())]
+    return [_passage(words[first : first + _MOST_WORDS]) for first in range(0, len(words), _MOST_WORDS)]
+
+
+def _bullet_end(text: str, start: int, end: int) -> int:
+    bullet = _BULLET.match(text, start, end)
+    return bullet.end() if bullet else start
+
+
+def _passage(words: list[re.Match[str]]) -> Passage:
+    parts, at = [], []
+    for word in words:
+        parts.append(word.group())
+        at += [*range(word.start(), word.end()), word.end()]
+    return Passage(" ".join(parts), tuple(at[:-1]))
+
+
+def sentences(text: str) -> list[Passage]:
+    """The sentences of a report, lower-case, on one line each. Very long ones are cut, so that reading stays linear."""
+    plain = text.translate(_ALIKE)
+    ends = [(match.start(), match.end()) for match in _END.finditer(plain)]
+    starts = [0, *(end for _, end in ends)]
+    stops = [*(start for start, _ in ends), len(plain)]
+    lower = _lower(plain)
+    return [part for start, stop in zip(starts, stops, strict=True) for part in _on_one_line(lower, start, stop)]
