@@ -13,7 +13,6 @@ from typing import Any
 import yaml
 
 from brain3d.reports.findings import REGIONS
-from brain3d.scans.types import InputError
 
 _PHRASE = re.compile(r"[^\W_](?:[\w'/ -]|\*| \* |\((?:s|es|e)\)(?=[ ]|$))*|\*[\w'/ -]+")
 _LARGEST_BYTES = 1 << 20
@@ -34,13 +33,20 @@ class Lexicon:
         return dict(self.lists)[path]
 
 
+def _refusal(message: str) -> Exception:
+    """An InputError. Imported late: reading findings needs none of what scans import."""
+    from brain3d.scans.types import InputError
+
+    return InputError(message)
+
+
 def _load(text: str | bytes, named: str) -> dict[str, Any]:
     try:
         values = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader, both of them
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{named}: not a YAML file ({' '.join(str(error).split())})") from error
+        raise _refusal(f"{named}: not a YAML file ({' '.join(str(error).split())})") from error
     if not isinstance(values, dict):
-        raise InputError(f"{named}: give lists of words under the names that docs/findings.md lists")
+        raise _refusal(f"{named}: give lists of words under the names that docs/findings.md lists")
     return values
 
 
@@ -52,14 +58,14 @@ def _lists(values: Any, path: str, named: str) -> Iterator[tuple[str, tuple[str,
     elif isinstance(values, list):
         yield path, tuple(_checked(word, path, named) for word in values)
     else:
-        raise InputError(f"{named}: {path}: give a list of words, each on a line after a dash")
+        raise _refusal(f"{named}: {path}: give a list of words, each on a line after a dash")
 
 
 def _checked(word: Any, path: str, named: str) -> str:
     if not isinstance(word, str):
-        raise InputError(f"{named}: {path}: {word!r} is not text; put it in quotes")
+        raise _refusal(f"{named}: {path}: {word!r} is not text; put it in quotes")
     if word != word.lower() or word != " ".join(word.split()) or not _PHRASE.fullmatch(word):
-        raise InputError(
+        raise _refusal(
             f"{named}: {path}: {word!r}: give lower-case words with single spaces; besides letters only ' / - * and "
             "the endings (s), (es), (e)"
         )
@@ -68,12 +74,12 @@ def _checked(word: Any, path: str, named: str) -> str:
 
 def _stems(values: Any, named: str) -> Iterator[tuple[str, str]]:
     if not isinstance(values, dict):
-        raise InputError(f"{named}: stems: give lines such as 'fronto: frontal'")
+        raise _refusal(f"{named}: stems: give lines such as 'fronto: frontal'")
     for stem, region in values.items():
         if not (isinstance(stem, str) and stem.isalpha() and stem == stem.lower()):
-            raise InputError(f"{named}: stems: {stem!r} is not the first part of a word, in lower case")
+            raise _refusal(f"{named}: stems: {stem!r} is not the first part of a word, in lower case")
         if region not in REGIONS:
-            raise InputError(f"{named}: stems: {region!r} is no region; choose from: {', '.join(REGIONS)}")
+            raise _refusal(f"{named}: stems: {region!r} is no region; choose from: {', '.join(REGIONS)}")
         yield stem, region
 
 
@@ -103,9 +109,9 @@ def load_lexicon(path: str | Path) -> Lexicon:
             text = file.read(_LARGEST_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{named}: cannot be read ({reason})") from error
+        raise _refusal(f"{named}: cannot be read ({reason})") from error
     if len(text) > _LARGEST_BYTES:
-        raise InputError(f"{named}: larger than a mebibyte; give a list of words")
+        raise _refusal(f"{named}: larger than a mebibyte; give a list of words")
     return _extended(default_lexicon(), _read(text, named), named)
 
 
@@ -114,7 +120,7 @@ def _extended(base: Lexicon, more: Lexicon, named: str) -> Lexicon:
     lists = dict(base.lists)
     for path, words in more.lists:
         if path not in lists:
-            raise InputError(f"{named}: no list is called {path!r}; the lists are: {', '.join(lists)}")
+            raise _refusal(f"{named}: no list is called {path!r}; the lists are: {', '.join(lists)}")
         lists[path] += tuple(word for word in words if word not in lists[path])
     version = f"{base.version}+{more.version}" if more.version else f"{base.version}+"
     return Lexicon(version, tuple(lists.items()), tuple(dict(base.stems + more.stems).items()))

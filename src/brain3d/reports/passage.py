@@ -12,15 +12,16 @@ _SAME = {
     **dict.fromkeys('"\u201c\u201d\u201e\u00ab\u00bb', " "),
 }
 _ALIKE = str.maketrans(_SAME)
-_ABBREVIATED = "".join(rf"(?<!\b{word})" for word in ("approx", "ca", "vs", "e\\.g", "i\\.e", "dr", "max", "min", "incl"))
+_ABBREVIATED = "".join(rf"(?<!\b{word}\.)" for word in ("approx", "ca", "vs", r"e\.g", r"i\.e", "dr", "max", "min", "incl"))
 _END = re.compile(
+    rf"[.!?;](?=\s|$){_ABBREVIATED}|[\u2022\u25aa\u25cf\u00b7]|\s(?=\d{{1,2}}\)\s)"
     # bullets, numbers and headings begin a sentence; so does a line with a capital, as in a list without bullets
-    rf"{_ABBREVIATED}[.!?;](?=\s|$)|\n\s*\n|[\u2022\u25aa\u25cf\u00b7]|\n(?=\s*(?:[-*]|\d{{1,2}}[.)])\s)"
-    r"|(?<=\s)(?=\d{1,2}\)\s)|\n(?=\s*[A-Z][a-z])|\n(?=[A-Z][A-Z /]{3,40}:)|(?<=[a-z]:)\s*\n"
+    r"|\n(?:\s*\n|(?=\s*(?:[-*]|\d{1,2}[.)])\s)|(?=\s*[A-Z][a-z])|(?=[A-Z][A-Z /]{3,40}:)|(?<=[a-z]:\n))"
 )
 _BULLET = re.compile(r"[\s*-]*(?:\d{1,2}[.)](?:\s|$))?\s*")
 _WORD = re.compile(r"\S+")
 _LONGEST_WORD = 60
+_LONG = re.compile(rf"\S{{{_LONGEST_WORD}}}")
 _MOST_WORDS = 150
 
 
@@ -72,13 +73,15 @@ def _lower(text: str) -> str:
 
 def _too_long(word: str) -> bool:
     """Whether this is no word of any language; left and right count alike."""
-    return len(word) > _LONGEST_WORD and len(re.sub("right", "left", word)) > _LONGEST_WORD
+    return len(word.replace("right", "left")) > _LONGEST_WORD
 
 
 def _on_one_line(text: str, start: int, end: int) -> list[Passage]:
     """The words of `text[start:end]` with single spaces between; in several passages where they are very many."""
     start = _bullet_end(text, start, end)
-    words = [match for match in _WORD.finditer(text, start, end) if not _too_long(match.group())]
+    words = list(_WORD.finditer(text, start, end))
+    if _LONG.search(text, start, end):
+        words = [word for word in words if not _too_long(word.group())]
     return [_passage(words[first : first + _MOST_WORDS]) for first in range(0, len(words), _MOST_WORDS)]
 
 

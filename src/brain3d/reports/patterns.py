@@ -41,7 +41,9 @@ class Patterns:
     """The patterns made from one lexicon, each named for what it finds."""
 
     region: Pattern
-    region_of_group: tuple[str, ...]  # by the number of the group that matched
+    region_words: dict[str, Pattern]
+    stem: Pattern
+    region_of_stem: dict[str, str]
     lateral: Pattern
     lesion: Pattern
     weak_lesion: Pattern
@@ -64,17 +66,22 @@ class Patterns:
     skipped_heading: Pattern
 
 
-def _region(lexicon: Lexicon) -> tuple[Pattern, tuple[str, ...]]:
-    stems = dict(lexicon.stems)
-    found = [(region, words) for region in REGIONS for words in lexicon.words(f"regions.{region}")]
-    found.sort(key=lambda item: (-len(item[1]), item[1]))
-    after_stem = "|".join([r"\b", *(rf"(?<={stem})" for stem in stems)])
-    groups = [rf"(\w{{0,12}}{stem}(?=-?[a-z]))" for stem in stems]
-    groups += [rf"({grammar.NEAR_VENTRICLE})\b"]
-    groups += [rf"({phrase(words)})\b" for _, words in found]
+def _region(lexicon: Lexicon) -> Pattern:
+    """Words for regions: stems of a compound word (group 1), if any, and the word or phrase itself (group 2)."""
+    words = [one for region in REGIONS for one in lexicon.words(f"regions.{region}")]
+    endings = "|".join(phrase(one[1:]) for one in sorted(words, key=len, reverse=True) if one.startswith("*"))
+    whole = alternatives(one for one in words if not one.startswith("*"))
+    names = rf"(?:{grammar.NEAR_VENTRICLE}|{whole}|\w*(?:{endings}))\b"
+    stems = "|".join(dict(lexicon.stems))
     excluded = alternatives(lexicon.words("not_a_region"))
-    pattern = re.compile(rf"(?:{after_stem})(?!{excluded}\b)(?:{'|'.join(groups)})")
-    return pattern, ("", *stems.values(), "periventricular", *(region for region, _ in found))
+    return re.compile(rf"\b(?!{excluded}\b)(?:((?:\w{{0,8}}?(?:{stems})-?)+)({names})?|({names}))")
+
+
+def _region_words(lexicon: Lexicon) -> dict[str, Pattern]:
+    """For each region its words; of a phrase that is in several, the first counts."""
+    words = {region: alternatives(lexicon.words(f"regions.{region}")) for region in REGIONS}
+    words["periventricular"] = rf"(?:{grammar.NEAR_VENTRICLE}|{words['periventricular']})"
+    return {region: re.compile(expression) for region, expression in words.items()}
 
 
 def _lateral(lexicon: Lexicon) -> Pattern:
@@ -141,13 +148,14 @@ def _degrees(lexicon: Lexicon) -> dict[str, Pattern]:
 @lru_cache(maxsize=8)
 def compiled(lexicon: Lexicon) -> Patterns:
     """The patterns of `lexicon`, compiled when first asked for."""
-    region, region_of_group = _region(lexicon)
     signal, adjectives = _signals(lexicon)
     skipped, read = (alternatives(lexicon.words(f"sections.{kind}")) for kind in ("skipped", "read"))
     history = alternatives(lexicon.words("history"))
     return Patterns(
-        region=region,
-        region_of_group=region_of_group,
+        region=_region(lexicon),
+        region_words=_region_words(lexicon),
+        stem=re.compile("|".join(dict(lexicon.stems))),
+        region_of_stem=dict(lexicon.stems),
         lateral=_lateral(lexicon),
         lesion=_lesion(lexicon),
         weak_lesion=_any(lexicon.words("lesions.weak_nouns")),

@@ -26,9 +26,10 @@ class Described:
 
 def _sides(text: str, patterns: Patterns) -> list[tuple[int, int, str]]:
     """Where the text names a side, in order. Words that only look like sides are none."""
-    lookalikes = [(m.start(), m.end()) for m in grammar.NOT_A_SIDE.finditer(text)]
     found = [(m.start(), m.end(), m.group(1)) for m in patterns.lateral.finditer(text)]
-    found = [one for one in found if not any(a <= one[0] < b for a, b in lookalikes)]
+    if found:
+        lookalikes = [(m.start(), m.end()) for m in grammar.NOT_A_SIDE.finditer(text)]
+        found = [one for one in found if not any(a <= one[0] < b for a, b in lookalikes)]
     wide = [(m.start(), m.end(), "bilateral") for m in grammar.BILATERAL.finditer(text)]
     if len({side for _, _, side in found}) == 1:  # "both the frontal and parietal lobes of the left hemisphere"
         two = [(m.start(), m.end()) for m in grammar.BOTH_AND.finditer(text)]
@@ -50,9 +51,20 @@ def side_of(text: str, patterns: Patterns) -> str:
 
 
 def _regions(text: str, patterns: Patterns) -> list[tuple[int, int, str]]:
-    """Where the text names a region, in order."""
-    groups = patterns.region_of_group
-    return [(m.start(), m.end(), groups[m.lastindex or 0]) for m in patterns.region.finditer(text)]
+    """Where the text names a region, in order; a compound word such as "frontoparietal" names several."""
+    found = []
+    for match in patterns.region.finditer(text):
+        if match.group(1):
+            stems = patterns.stem.finditer(text, match.start(1), match.end(1))
+            found += [(m.start(), m.end(), patterns.region_of_stem[m.group()]) for m in stems]
+        for start, end in (match.span(2), match.span(3)):
+            if start >= 0:
+                found.append((start, end, _region_named(text[start:end], patterns)))
+    return found
+
+
+def _region_named(words: str, patterns: Patterns) -> str:
+    return next(region for region, pattern in patterns.region_words.items() if pattern.fullmatch(words))
 
 
 def regions_of(text: str, patterns: Patterns) -> tuple[str, ...]:
