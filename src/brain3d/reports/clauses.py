@@ -18,6 +18,7 @@ _JOINED = r"(?:and|as well as|together with|along with|in addition to)"
 _BOUNDARY = re.compile(rf",?\s*{_ALWAYS},?\s*|(?:,\s*(?:{_JOINED}\s+)?|\s+{_JOINED}\s+)(?={_STARTER}\b)")
 _CUTS_ALWAYS = re.compile(_ALWAYS)
 _VERB = re.compile(rf"\b{VERBS}\b")
+_AND_VERB = re.compile(r"(?:,|\band)(?: (?:also|then|\w+ly))* $")
 _NEW_LESION = re.compile(r"^(?:an?|another|one)\b")
 _LEAD = re.compile(
     r"^(?:(?:also|and|additionally|furthermore|moreover|overall|in addition|then|mainly),? )*"
@@ -63,7 +64,13 @@ def _stands_alone(before: str, piece: str, boundary: str, patterns: Patterns) ->
         return True
     if _NEW_LESION.match(piece) and patterns.lesion.search(piece) and patterns.lesion.search(before):
         return True
-    return has_verb(before) and has_verb(piece)
+    return has_verb(before) and _has_own_verb(piece)
+
+
+def _has_own_verb(piece: str) -> bool:
+    """Whether the verb of `piece` has its subject there: not so in "the left lobe, and crosses the midline"."""
+    verb = _VERB.search(piece)
+    return verb is not None and not _AND_VERB.search(piece[: verb.start()])
 
 
 def clauses(sentence: Passage, patterns: Patterns) -> list[Passage]:

@@ -10,7 +10,8 @@ VERBS = (
     r"|push(?:es)?|invades?|reach(?:es)?|sits?|measures?|contains?|displays?|reveals?|presents|squeezes|does|do)"
 )
 NEAR = r"(?:around|adjacent to|near|beside|next to|bordering|surrounding|along|abutting)"
-NEAR_VENTRICLE = NEAR + r"(?: (?:the|both|left|right|lateral|third|fourth))* ventric(?:le|les|ular\w*)"
+_OF_A = r"(?: the (?:body|bodies|atrium|atria|trigone|walls?|margins?) of)?"
+NEAR_VENTRICLE = NEAR + _OF_A + r"(?: (?:the|both|left|right|lateral|third|fourth))* ventric(?:le|les|ular\w*)"
 
 _PLACE = (
     r"hemispheres|sides|halves|(?:front|pariet|tempor|occipit)\w+|lobes|thalami\w*|insul\w+|caudate"
@@ -72,7 +73,7 @@ ANOTHER = re.compile(
 )
 _WHERE = r"(?=,? (?:(?:is|are|lies|lie|seen|located|found|present|visible|situated|sits) ){0,2}(?:in|on|at|within|involv\w+)\b)"
 ELLIPSIS = re.compile(
-    r"^(?:(?:another|one|two|three|(?:an?|the) (?:second|third|separate|smaller|larger|further|new)|the (?:other|others|first"
+    r"^(?:for )?(?:(?:another|one|two|three|(?:an?|the) (?:second|third|separate|smaller|larger|further|new)|the (?:other|others|first"
     rf"|larger|smaller|former|latter|largest|smallest|remaining))(?: ones?)?){_WHERE}"
 )
 # A lesion that is only pointed at, by the words before it or after it: "around the lesion", "the lesion core".
@@ -86,12 +87,17 @@ AROUND_LESION = re.compile(
 PART_OF_LESION = re.compile(rf"\b(?:{_PART}|areas?|regions?|zones?) of" + _THE_LESION)
 LESION_PART = re.compile(rf" {_PART}\b")
 # What brings a lesion about, or rather which lesion does: "compressed by a lesion in the right insula".
-AGENT = re.compile(r"\b(?:by|due to|because of|secondary to|owing to|from)(?: [\w-]+){0,8}? $")
+AGENT = re.compile(r"\b(?:by|(?<=mass effect )of|due to|because of|secondary to|owing to|from)(?: [\w-]+){0,8}? $")
 NOT_A_WHOLE_NORMAL = re.compile(r"\b(?:other|further|additional|second|third|new|remaining)\b")
 NO_CHANGE = re.compile(
     r"\bno (?:significant |interval |relevant )*(?:change|growth|progression|enhancement)"
     r"(?: \w+)?? (?:in|of|within)\b"
+    # "no lesion other than that in the left frontal lobe"
+    r"|\bno (?=(?:\w+ )?(?:lesions?|mass|tumou?rs?|abnormalit\w+) (?:other than|apart from|besides|aside from|beyond)\b)"
 )
+NO_EVIDENCE_THAT = re.compile(r"\bno (?:evidence|sign|indication|suggestion)s? that\b")
+EXTENDS = re.compile(r"\b(?:extend|involv|cross|reach|spread|affect)\w*\b[^,;]*")
+SECOND_BY_NUMBER = re.compile(r" (?:no\.? ?|#)?(?:[2-9]|ii|iii|iv)\b(?! ?(?:cm|mm|x)\b)")
 RESOLVED = re.compile(
     r"^[^,;]*?\b(?:(?:has|have|had) (?:\w+ly |now |since )?(?:resolved|disappeared|vanished|been (?:resected|removed))"
     r"|(?:is|are|was|were) (?:no longer (?:\w+ )?(?:seen|visible|present|identified|evident|apparent)|resected|removed))\b"
@@ -116,7 +122,7 @@ VENTRICLE_PHRASE = re.compile(
     rf"\b({_BESIDE} )?{_OF_VENTRICLE}(?:{_OF_HORN}(?:horns?|body|bodies|atrium|trigone|wall) of )?{_OF_VENTRICLE}"
     rf"{_OF_HORN}(?:ventric(?:les?|ular system)|horns?)\b(?: of {_OF_VENTRICLE}ventricles?\b)?"
 )
-_NORMAL_VENTRICLE = r"(?:normal|symmetric(?:al)?|unremarkable|preserved|patent|intact)"
+_NORMAL_VENTRICLE = r"(?:normal|symmetric(?:al)?|unremarkable|preserved|patent|intact|unaffected|uninvolved)"
 VENTRICLES_NORMAL = re.compile(
     r"\b(?:ventricles?|ventricular system)\b[^,;]*?\b(?:is|are|appears?|remains?)\b(?! not)[^,;]*?"
     rf"\b{_NORMAL_VENTRICLE}\b"
@@ -138,6 +144,7 @@ NORMAL_BRAIN = re.compile(
     # a list: "both hemispheres, the cerebellum and the brainstem are normal"
     rf"|\b{_WHOLE}(?:, (?:the )?[\w -]+?)+ (?:are|appear|look)\b(?! not)[^,;]*?\b(?:normal|unremarkable)\b"
     rf"|\b{_WHOLE}(?::| -) (?:normal|unremarkable)\b|^(?:all )?(?:findings )?(?:are )?within normal limits\b"
+    r"|\bnothing (?:abnormal|pathological)\b"
     r"|\b(?:normal|unremarkable) (?:\w+ ){0,3}?(?:brain|scan|study|mri|examination|appearance)\b"
 )
 _UNAFFECTED = r"(?:normal|unremarkable|intact|preserved|spared|unaffected|uninvolved|untouched|free|clear|fine|healthy)"
@@ -145,14 +152,15 @@ SPARED = re.compile(
     r"\b(?:sparing|spares?"
     r"|not (?:involving|involved?|extending|extend|reaching|reach|crossing|cross|affecting)"
     r"|not (?:in|on|within)|(?:not|rather than|instead of) the (?:left|right)"
-    r"|not (?:left|right)(?:[- ]sided)?(?=\s*(?:[,;)]|$))|(?:compared|contrast|relative) (?:with|to)|than (?:in|on|the)"
-    r"|unlike|as \w+ as|(?:boundar(?:y|ies)|borders?|interface|demarcation) (?:with|to|from|towards?)"
+    r"|not (?:left|right)(?:[- ]sided)?(?=\s*(?:[,;)]|$))|(?:compared|contrast|relative) (?:with|to)|(?<!other )than (?:in|on|the)"
+    r"|unlike|as \w+ as|(?:boundar(?:y|ies)|borders?|interface|demarcation) (?:with|to|from|towards?|on)|differ(?:s|ent|ing)? from"
     r"|without (?:involvement of|involving|extension|crossing|affecting)|no involvement of|away from)\b"
     rf"(?:(?! and (?:(?:it|they) )?{VERBS}\b)[^,;])*"
     # "has left the right side intact"
     r"|\b(?:(?:has|have|had) (?:left|right)|leaves|leaving) [^,;]*?"
     r"\b(?:normal|unremarkable|intact|preserved|spared|unaffected|uninvolved|untouched|free)\b"
     # "with the right side relatively preserved"
+    r"|\bwith [^,;]*?\b(?:showing|having) (?:a )?(?:normal|unremarkable)\b[^,;]*"
     rf"|\bwith (?:(?!signal|intensit)[^,;])*?\b{_UNAFFECTED}(?=\s*(?:[,;)]|$))"
     r"|(?:^|(?<=, )|(?<=; ))[^,;]*?\b(?:is|are|appears?|remains?) (?:\w+ly )?"
     r"(?:normal|unremarkable|intact|preserved|spared|unaffected|uninvolved|free|not (?:involved|affected))"
@@ -160,7 +168,7 @@ SPARED = re.compile(
 )
 UNAFFECTED = re.compile(rf"\b{_UNAFFECTED}\b")
 INVOLVED = re.compile(
-    r"\b(?:is|are|was|were)(?: (?:also|likewise|similarly|further|mildly|slightly|part(?:ly|ially)|severely))?"
+    r"\b(?:is|are|was|were)(?: (?:also|likewise|similarly|further|mainly|mostly|predominantly|primarily|mildly|slightly|part(?:ly|ially)|severely))?"
     r" (?:involved|affected|infiltrated|occupied)\b"
 )
 AROUND = re.compile(r"\b(?:around|surround\w*|adjacent|outside|beyond|next to|nearby)\b")
@@ -172,7 +180,7 @@ _LESION_WORDS = (
     r"|(?:hyper|hypo|iso)-?intense|[\w-]*signals?|intensit(?:y|ies)|areas?|regions?|parts?|portions?|zones?|extents?"
     r"|extensions?|margins?|borders?|boundar(?:y|ies)|edges?|shapes?|sizes?|locations?|positions?|sites?|bulk"
     r"|involvement|appearance|findings?|process|disease|changes?|anomal(?:y|ies)|growth|nodules?|infiltration"
-    r"|distribution|spread|one|and|or|\w+ing)"
+    r"|distribution|spread|lobes|one|and|or|\w+ing)"
 )
 OF_THE_LESION = re.compile(
     r"(?:(?:it|they|this|these|those|which|that|both|some|most|others?)(?: (?:also|all|both|further|then|\w+ly))*"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -120,7 +121,8 @@ def _extended(base: Lexicon, more: Lexicon, named: str) -> Lexicon:
     lists = dict(base.lists)
     for path, words in more.lists:
         if path not in lists:
-            raise _refusal(f"{named}: no list is called {path!r}; the lists are: {', '.join(lists)}")
+            near = get_close_matches(path, lists, 3, 0.4)
+            raise _refusal(f"{named}: no list is called {path!r}; near it are: {', '.join(near) or 'none'}")
         lists[path] += tuple(word for word in words if word not in lists[path])
     version = f"{base.version}+{more.version}" if more.version else f"{base.version}+"
     return Lexicon(version, tuple(lists.items()), tuple(dict(base.stems + more.stems).items()))

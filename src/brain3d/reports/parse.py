@@ -188,7 +188,7 @@ def _new_topic(state: _State, clause: Passage, spans: list[Topic], patterns: Pat
 def _in_full(state: _State, clause: Passage) -> Passage:
     """A clause such as "one is in the insula", said of lesions, with the noun that it leaves out."""
     ellipsis = grammar.ELLIPSIS.match(clause.text)
-    if ellipsis is None or state.topic != "lesion" or not state.entries:
+    if ellipsis is None or not (state.topic == "denial" or (state.topic == "lesion" and state.entries)):
         return clause
     return clause.cut(ellipsis.end()).led_by("another lesion")
 
@@ -196,7 +196,7 @@ def _in_full(state: _State, clause: Passage) -> Passage:
 def _read_denial(state: _State, clause: Passage) -> None:
     if grammar.NOT_A_WHOLE_NORMAL.search(clause.text) is None:
         state.normal.append(clause.span(0, len(clause.text)))
-    state.topic = "other"
+    state.topic = "denial"
 
 
 def _read_clause(state: _State, clause: Passage, about_ventricles: bool, patterns: Patterns) -> None:
@@ -221,7 +221,7 @@ def _read_clause(state: _State, clause: Passage, about_ventricles: bool, pattern
     elif _is_statement(state, clause, spans, patterns):
         part = statements.lesion_part(clause, patterns)
         _state_lesion(state, text, described(part, patterns), statements.hedged(text, patterns), patterns)
-    elif not state.entries and spans and spans[0][2] != "lesion" and (cause := statements.agent(clause, patterns)):
+    elif not state.entries and spans and spans[0][2] != "lesion" and (cause := statements.introduced(clause, patterns)):
         part = statements.lesion_part(cause, patterns)
         _state_lesion(state, cause.text, described(part, patterns), False, patterns)
     elif not (signs and not spans):

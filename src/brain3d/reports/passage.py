@@ -19,6 +19,7 @@ _END = re.compile(
     r"|\n(?:\s*\n|(?=\s*(?:[-*]|\d{1,2}[.)])\s)|(?=\s*[A-Z][a-z])|(?=[A-Z][A-Z /]{3,40}:)|(?<=[a-z]:\n))"
 )
 _BULLET = re.compile(r"[\s*-]*(?:\d{1,2}[.)](?:\s|$))?\s*")
+_QUESTION = re.compile(r"(?:is|are|was|were|does|do|did|can|could|any|what|which|where|has|have)\b")
 _WORD = re.compile(r"\S+")
 _LONGEST_WORD = 60
 _LONG = re.compile(rf"\S{{{_LONGEST_WORD}}}")
@@ -99,10 +100,20 @@ def _passage(words: list[re.Match[str]]) -> Passage:
 
 
 def sentences(text: str) -> list[Passage]:
-    """The sentences of a report, lower-case, on one line each. Very long ones are cut, so that reading stays linear."""
+    """The sentences of a report, lower-case, on one line each; questions state nothing and are left out.
+
+    Very long ones are cut, so that reading stays linear.
+    """
     plain = text.translate(_ALIKE)
     ends = [(match.start(), match.end()) for match in _END.finditer(plain)]
     starts = [0, *(end for _, end in ends)]
     stops = [*(start for start, _ in ends), len(plain)]
     lower = _lower(plain)
-    return [part for start, stop in zip(starts, stops, strict=True) for part in _on_one_line(lower, start, stop)]
+    parts = (part for start, stop in zip(starts, stops, strict=True) for part in _on_one_line(lower, start, stop))
+    return [part for part in parts if not _asks(part, lower)]
+
+
+def _asks(part: Passage, text: str) -> bool:
+    """Whether a sentence is a question: "is there a lesion?"."""
+    end = part.at[-1] + 1 if part.at else 0
+    return text[end : end + 1] == "?" and _QUESTION.match(part.text) is not None

@@ -55,7 +55,8 @@ class Patterns:
     other_organs: Pattern
     history_before: Pattern
     hedge: Pattern
-    denial: Pattern
+    denied_before: Pattern
+    not_before: Pattern
     degrees: dict[str, Pattern]
     degree_before: Pattern
     degree_after: Pattern
@@ -124,7 +125,7 @@ def _signals(lexicon: Lexicon) -> tuple[dict[str, Pattern], dict[str, Pattern]]:
 def _degrees(lexicon: Lexicon) -> dict[str, Pattern]:
     one = "(?:high degree|" + alternatives(w for n in _DEGREES for w in lexicon.words(f"degrees.{n}")) + ")"
     some = rf"{one}(?: (?:to|and|or) {one})?"
-    severe = alternatives(word for word in lexicon.words("degrees.severe") if word != "significant")
+    severe = alternatives(word for word in lexicon.words("degrees.severe") if not word.startswith("significant"))
     return {
         "degree_before": re.compile(
             rf"\b({some})(?:,? {_STOP}[\w/-]+){{0,3}}"
@@ -141,7 +142,23 @@ def _degrees(lexicon: Lexicon) -> dict[str, Pattern]:
             rf"^(?:(?:also|rather|indeed|even|but) )*(?:(?:it|this|they|which) (?:is|are|was|were|appears?|seems?) )?"
             rf"(?:\w+ly )?({some})(?: (?:in degree|in extent|on the (?:left|right)))?$"
         ),
-        "not_severe": re.compile(rf"\bnot (?:very |particularly )?{severe}\b|\bnot very significant\b"),
+        "not_severe": re.compile(rf"\bnot (?:very |particularly )?{severe}\b|\bnot very significant(?:ly)?\b"),
+    }
+
+
+def _denials(lexicon: Lexicon) -> dict[str, Pattern]:
+    words = lexicon.words("denials")
+    denials = alternatives([*words, "absent"])
+    without_not = alternatives(word for word in words if word != "not")
+    return {
+        # "no lesion", "no sign of a lesion", but not "no edema around the lesion"
+        "denied_before": re.compile(
+            rf"\b(?:{without_not}|rather than|fails? to (?:show|demonstrate|reveal)"
+            r"|not (?:show|demonstrate|reveal|contain|have))\b(?! (?:doubt|change|more than))"
+            r"(?: (?!(?:around|in|within|inside|next|near|beside|surround\w*|adjacent|is|are"
+            r"|seen|causes?|by|from|to|that)\b)[\w,/-]+){0,7} $"
+        ),
+        "not_before": re.compile(rf"\b{denials}\b(?! (?:only|more than|less than)\b)"),
     }
 
 
@@ -167,7 +184,7 @@ def compiled(lexicon: Lexicon) -> Patterns:
         other_organs=_any(lexicon.words("other_organs")),
         history_before=re.compile(rf"\b{history}(?: (?!shows?\b|has\b|with\b|now\b)[\w,/-]+){{0,8}} $"),
         hedge=_any(lexicon.words("hedges")),
-        denial=re.compile(rf"\b{alternatives(lexicon.words('denials'))}\b"),
+        **_denials(lexicon),
         degrees={name: _any(lexicon.words(f"degrees.{name}")) for name in _DEGREES},
         heading=re.compile(rf"^(?:{read}):"),
         skipped_heading=re.compile(rf"^(?:{skipped}):"),

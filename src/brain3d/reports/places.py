@@ -125,6 +125,8 @@ def without_ventricles(part: Passage) -> Passage:
 
 def described(part: Passage, patterns: Patterns) -> Described:
     """What the words of a lesion's statement say of the lesion: side, regions, signal."""
+    if grammar.NO_EVIDENCE_THAT.search(part.text):
+        part = part.without(grammar.EXTENDS)
     part = without_ventricles(part.without(grammar.SPARED))
     text = part.text
     sides, regions, signals = _sides(text, patterns), _regions(text, patterns), _signals(text, patterns)

@@ -14,15 +14,10 @@ _SEEN = (
     r"(?:seen|visible|present|identified|detected|found|observed|evident|demonstrated|noted|shown|appreciated"
     r"|apparent|obvious|visuali[sz]ed)"
 )
-_NOT_BEFORE = re.compile(
-    r"\b(?:no|without|not|nor|neither|never|absence of|free of|lacks?|lacking|negative for|devoid of"
-    r"|absent)\b"
-    r"(?! (?:only|more than|less than)\b)"
-)
 _NOT_AFTER = re.compile(
     rf"^[^,;]*?(?:\bnot (?!only\b)(?:\w+ )?(?:{_SEEN}|significant|noticeable)\b|n't {_SEEN}\b"
     r"|\b(?:absent|lacking|excluded|ruled out)\b)"
-    r"|^\s*(?::|-|is|are) (?:none|no|nil|negative)\b"
+    r"|^-free\b|^\s*(?::|-|is|are) (?:none|no|nil|negative)\b"
 )
 _OPEN = re.compile(
     r"\b(?:cannot|could not|can not|can't) be (?:\w+ )?"
@@ -94,7 +89,7 @@ def _own_degree(mention: _Mention, patterns: Patterns) -> Degree | None:
         return Degree("unknown", mention.start, last + match.end())
     if _OPEN_BEFORE.search(before):
         return Degree("unknown", mention.start, mention.end)
-    if match := _NOT_BEFORE.search(before):
+    if match := patterns.not_before.search(before):
         return Degree("none", first + match.start(), mention.end)
     if match := _NOT_AFTER.search(mention.after):
         return Degree("none", mention.start, last + match.end())
@@ -124,7 +119,7 @@ def _degrees(group: list[_Mention], patterns: Patterns) -> list[tuple[str, Degre
     """Degrees in a list such as "no edema, necrosis or compression" or "edema and necrosis are mild"."""
     own = [_own_degree(mention, patterns) for mention in group]
     shared: str | None = None
-    if own[0] and _NOT_BEFORE.search(_CLAUSE_PART.split(group[0].before)[-1]):
+    if own[0] and patterns.not_before.search(_CLAUSE_PART.split(group[0].before)[-1]):
         shared = own[0].degree
     elif len(group) > 1 and own[-1] and has_verb(group[-1].after):
         shared = own[-1].degree

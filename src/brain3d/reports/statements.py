@@ -17,16 +17,9 @@ _ATTRIBUTE_GAP = re.compile(
     r"(?:,? (?!(?:in|of|with|within|without|around|near|by|from|to|is|are|was|were|shows?|areas?|regions?|tissue"
     r"|cores?|changes?|parts?|portions?|material)\b)[\w-]+){0,3} "
 )
-_DENIED_BEFORE = re.compile(
-    r"\b(?:no|without|nor|neither|never|absence of|free (?:of|from)|lacks?|lack of|negative for|devoid of|rather than"
-    r"|fails? to (?:show|demonstrate|reveal)|not (?:show|demonstrate|reveal|contain|have))\b"
-    r"(?! (?:doubt|change|more than))"
-    r"(?: (?!(?:around|in|within|inside|next|near|beside|surround\w*|adjacent|is|are"
-    r"|seen|causes?|by|from|to)\b)[\w,/-]+){0,7} $"
-)
 _DENIED_AFTER = re.compile(
     r"^[^,;]*?\b(?:is|are|was|were|be)(?: not|n't) (?:\w+ )?(?:seen|visible|present|identified|detected|found"
-    r"|observed|evident|demonstrated|noted|shown|appreciated)\b|^[^,;]*?\b(?:is|are) absent\b"
+    r"|observed|evident|demonstrated|noted|shown|appreciated)\b|^[^,;]*?\b(?:is|are) absent\b|^-free\b"
 )
 _HEDGE_GAP = re.compile(r"(?: (?!(?:lesion|with|which|that|seen|shows?|in)\b)[\w,-]+){0,6} $")
 _HEDGED_AFTER = re.compile(
@@ -107,7 +100,7 @@ def denied(clause: str, patterns: Patterns) -> bool:
     """Whether every lesion that the clause names is denied."""
     clause = grammar.NO_CHANGE.sub(" ", clause)
     return all(
-        _DENIED_BEFORE.search(clause[: match.start()]) or _DENIED_AFTER.match(clause[match.end() :])
+        patterns.denied_before.search(clause[: match.start()]) or _DENIED_AFTER.match(clause[match.end() :])
         for match in patterns.lesion.finditer(clause)
     )
 
@@ -139,7 +132,10 @@ def is_new(clause: str, patterns: Patterns) -> bool:
 def is_another(clause: str, patterns: Patterns) -> bool:
     """Whether the clause says itself that its lesion is not one named before: "a second lesion"."""
     lesion = patterns.lesion.search(clause)
-    return lesion is not None and grammar.ANOTHER.search(clause[: lesion.start()]) is not None
+    if lesion is None:
+        return False
+    before, after = clause[: lesion.start()], clause[lesion.end() :]
+    return grammar.ANOTHER.search(before) is not None or grammar.SECOND_BY_NUMBER.match(after) is not None
 
 
 def about_ventricle(clause: Passage, patterns: Patterns) -> bool:
@@ -179,9 +175,17 @@ def only_parts(clause: str, patterns: Patterns) -> bool:
     )
 
 
-def agent(clause: Passage, patterns: Patterns) -> Passage | None:
-    """The words on the lesion that brings a sign about: "compressed by a lesion in the right insula"."""
+def introduced(clause: Passage, patterns: Patterns) -> Passage | None:
+    """In a clause on a sign: the words that state the lesion it belongs to.
+
+    They are those on what brings the sign about ("compressed by a lesion in the right insula"), or those of a lesion
+    that was not named before ("marked edema surrounds a right temporal mass").
+    """
     for match in patterns.lesion.finditer(clause.text):
-        if found := grammar.AGENT.search(clause.text[: match.start()]):
+        before = clause.text[: match.start()]
+        if found := grammar.AGENT.search(before):
+            return clause.cut(found.start())
+        found = grammar.INDEFINITE.search(before)
+        if found and not any(pattern.search(before, found.start()) for pattern in patterns.signs.values()):
             return clause.cut(found.start())
     return None
