@@ -25,7 +25,9 @@ _HEDGE_GAP = re.compile(r"(?: (?!(?:lesion|with|which|that|seen|shows?|in)\b)[\w
 _HEDGED_AFTER = re.compile(
     r"^[^,;]*?\b(?:(?:cannot|can not|can't|could not) be (?:\w+ )?(?:excluded|ruled out)"
     r"|(?:is|are|was|were) (?:\w+ly )?(?:suspected|possible|questionable|questioned|not excluded|equivocal|probable)"
-    r"|(?:may|might|could) (?:also )?be (?:present|seen|visible|there))\b"
+    r"|(?:may|might|could) (?:also )?be (?:present|seen|visible|there)"
+    r"|(?:is|are|may be|might be|could be) (?:\w+ )?(?:an? )?art[ei]facts?)\b"
+    r"|^,? (?:versus|vs)\b"
 )
 _CUT = re.compile(
     r",|\b(?:with|without|and|but|causing|causes?|producing|which|showing|shows?|surrounded|accompanied|plus"
