@@ -88,8 +88,8 @@ def _region_words(lexicon: Lexicon) -> dict[str, Pattern]:
 def _lateral(lexicon: Lexicon) -> Pattern:
     others = alternatives(lexicon.words("not_the_brains_side"))
     return re.compile(
-        r"\b(left|right)(?:[- ]?sided)?\b(?![- ]?hand(?:ed)?\b(?![- ]side))"
-        rf"(?!(?: (?!and\b|or\b|with\b)\w+)? {others}\b)"
+        r"\b(left|right)(?:[- ]?sided)?\b(?![- ]?hand(?:ed)?\b(?![- ](?:side|knob|area)))"
+        rf"(?!(?: (?!and\b|or\b|with\b)\w+)? {others}\b(?! (?:area|cortex|region)\b))"
     )
 
 
