@@ -1,4 +1,4 @@
-"""How well findings are read out of text: hard sentences with hand-written findings, narratives whose truth is known, time.
+"""How well findings are read out of text: hard sentences read by hand, narratives whose truth is known, time.
 
 python benchmarks/parser.py [--narratives N] [--wrong]
 An older parser is measured on the same sentences by `git archive REVISION src | tar x -C FOLDER`, then
@@ -64,7 +64,9 @@ def share(hits: list[bool]) -> str:
 def table(title: str, pairs: list[tuple[Findings, Findings]]) -> None:
     """Print the agreement of what is wanted with what was read, finding by finding."""
     ill = [(a, b) for a, b in pairs if a.lesions]
-    same = [(x, y) for a, b in pairs if len(a.lesions) == len(b.lesions) for x, y in zip(a.lesions, b.lesions)]
+    same = [
+        (x, y) for a, b in pairs if len(a.lesions) == len(b.lesions) for x, y in zip(a.lesions, b.lesions, strict=True)
+    ]
     print(f"{title}: {len(pairs)} texts")
     print(f"  all findings exactly     {share([a == b for a, b in pairs])}")
     print(f"  side (of all lesions)    {share([overall_side(a) == overall_side(b) for a, b in ill])}")
@@ -137,10 +139,12 @@ def main() -> int:
     cases = yaml.safe_load(SENTENCES.read_text(encoding="utf-8"))
     read = [(wanted(case), parse(case["text"])) for case in cases]
     table("hard sentences", read)
-    turned = [parse(mirror_text(case["text"])) == mirror_findings(got) for case, (_, got) in zip(cases, read)]
+    turned = [
+        parse(mirror_text(case["text"])) == mirror_findings(got) for case, (_, got) in zip(cases, read, strict=True)
+    ]
     print(f"  mirrored words           {share(turned)}")
     if args.wrong:
-        for case, (want, got) in zip(cases, read):
+        for case, (want, got) in zip(cases, read, strict=True):
             if want != got:
                 print(f"\n{case['text']!r}\n  wanted {want}\n  read   {got}")
     stories = told(args.narratives)

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from brain3d.reports import Findings, parse_findings, read_report
 
-TEXT = "A mass in the LEFT frontal  lobe\u2014bright\u2014with marked edema. No necrosis is seen; the ventricles are normal."
+TEXT = (
+    "A mass in the LEFT frontal  lobe\u2014bright\u2014with marked edema. "
+    "No necrosis is seen; the ventricles are normal."
+)
 SENTENCES = [
-    case["text"]
-    for case in yaml.safe_load((Path(__file__).parent / "hard_sentences.yaml").read_text(encoding="utf-8"))
+    case["text"] for case in yaml.safe_load((Path(__file__).parent / "hard_sentences.yaml").read_text(encoding="utf-8"))
 ]
 
 
@@ -40,7 +42,9 @@ def test_spans_are_those_of_the_text(text: str) -> None:
     for lesion, evidence in zip(reading.findings.lesions, reading.lesions, strict=True):
         for spans in evidence.words.values():
             assert all(span.text and text[span.start : span.end] == span.text for span in spans)
-        known = {name for name in ("edema", "necrosis", "ventricular_compression") if getattr(lesion, name) != "unknown"}
+        known = {
+            name for name in ("edema", "necrosis", "ventricular_compression") if getattr(lesion, name) != "unknown"
+        }
         told = {*lesion.regions, *known} | ({"side"} if lesion.side != "unknown" else set())
         assert told <= set(evidence.words)
         assert {region for _, region in evidence.places} == set(lesion.regions)
@@ -96,6 +100,9 @@ def test_offsets_hold_in_any_surroundings(before: str, sentence: str, after: str
 def test_capitals_and_line_breaks_change_nothing(sentence: str, seed: int) -> None:
     if "\n" not in sentence and "1)" not in sentence:
         rng = random.Random(seed)
-        broken = "".join("\n" if c == " " and n.islower() and rng.random() < 0.3 else c for c, n in zip(sentence, sentence[1:] + " ", strict=True))
+        broken = "".join(
+            "\n" if c == " " and n.islower() and rng.random() < 0.3 else c
+            for c, n in zip(sentence, sentence[1:] + " ", strict=True)
+        )
         assert parse_findings(broken) == parse_findings(sentence)
         assert parse_findings(sentence.upper()) == parse_findings(sentence)

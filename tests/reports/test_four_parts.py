@@ -1,4 +1,4 @@
-"""Reports in four parts, put together from templates: side and regions are those of the first part, whatever follows."""
+"""Reports in four parts, put together from templates: side and regions are those of the first part."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AREAS = [
     "The lesion area is in the {side} {lobes} lobes with {signal}.",
     "The lesion area is in the {lobes} lobes of the {side} hemisphere, with {signal}.",
     "The lesion area is mainly in the {side} hemisphere. It involves the {lobes} lobes, with {signal}.",
-    "The lesion area is mainly located in the {side} hemisphere, involving the {lobes} regions and presenting {signal}.",
+    "The lesion area is mainly in the {side} hemisphere, involving the {lobes} regions and presenting {signal}.",
     "The lesion is on the {side} side of the brain, mostly in the {lobes} lobes, showing {signal}.",
     "The lesions are concentrated in the {side} {lobes} regions; {signal} is seen.",
     "Lesions are distributed in the {side} {lobes} areas, with unclear boundaries and {signal}.",
@@ -25,7 +25,13 @@ AREAS = [
     "The lesion affects the {side} hemisphere, predominantly the {lobes} lobes, and has {signal}.",
     "The main lesion area lies in the {side} {lobes} lobes. The lesion shows {signal}.",
 ]
-SIGNALS = ["mixed signals", "high signal", "patchy high and low signals", "heterogeneous signal", "a spotty high signal"]
+SIGNALS = [
+    "mixed signals",
+    "high signal",
+    "patchy high and low signals",
+    "heterogeneous signal",
+    "a spotty high signal",
+]
 # the places in these are of any side and lobe
 EDEMA = [
     "Edema is observed in the {side} {lobes} lobes, with significant swelling of the surrounding tissue.",

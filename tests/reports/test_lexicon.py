@@ -65,8 +65,8 @@ def test_words_of_ones_own_are_added(tmp_path: Path) -> None:
     lexicon = load_lexicon(
         written(
             tmp_path,
-            "version: clinic\nregions:\n  frontal: [foot area]\nlesions:\n  nouns: [gliosis]\ndegrees:\n  severe: [deutlich]\n"
-            "stems:\n  rolando: frontal\n",
+            "version: clinic\nregions:\n  frontal: [foot area]\nlesions:\n  nouns: [gliosis]\n"
+            "degrees:\n  severe: [deutlich]\nstems:\n  rolando: frontal\n",
         )
     )
     (lesion,) = parse_findings(text, lexicon).lesions

@@ -19,8 +19,8 @@ EPILOG = """examples:
   brain3d report scan.nii.gz | brain3d findings -
   brain3d findings report.txt --lexicon words.yaml
 
-TEXT|FILE is a file where there is one of that name, else the text itself. Prints one JSON object: `normal` and `lesions`
-as in a report, and under `evidence` the words that each was read from, with their place in the text.
+TEXT|FILE is a file where there is one of that name, else the text itself. Prints one JSON object: `normal` and
+`lesions` as in a report, and under `evidence` the words that each was read from, with their place in the text.
 How text is read, and what a lexicon file holds: docs/findings.md."""
 
 

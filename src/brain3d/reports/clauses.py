@@ -53,7 +53,7 @@ def head(clause: str) -> str:
 
 
 def _is_ellipsis(before: str, piece: str, patterns: Patterns) -> bool:
-    """Whether `piece` is "another in ..." or "the second is in ...", with a lesion, and no sign, for what it is one of."""
+    """Whether `piece` is "another in ..." or "the second is in ...", said of lesions and not of a sign."""
     if not ELLIPSIS.match(piece) or any(pattern.search(before) for pattern in patterns.signs.values()):
         return False
     return patterns.lesion.search(before) is not None or ELLIPSIS.match(before) is not None
@@ -74,7 +74,7 @@ def _has_own_verb(piece: str) -> bool:
 
 
 def clauses(sentence: Passage, patterns: Patterns) -> list[Passage]:
-    """The clauses of one sentence: cut at "but" and its like, and where each part has its own verb or its own lesion."""
+    """The clauses of one sentence: cut at "but" and its like, and where each part has its own verb or lesion."""
     result, start, text = [], 0, sentence.text
     found = list(_BOUNDARY.finditer(text))
     ends = [*(match.start() for match in found[1:]), len(text)]

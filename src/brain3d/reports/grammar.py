@@ -71,10 +71,13 @@ INDEFINITE = re.compile(
 ANOTHER = re.compile(
     r"\b(?:another|second|third|fourth|additional|further|separate|other|distinct|new|smaller|larger)(?: [\w-]+){0,5} $"
 )
-_WHERE = r"(?=,? (?:(?:is|are|lies|lie|seen|located|found|present|visible|situated|sits) ){0,2}(?:in|on|at|within|involv\w+)\b)"
+_WHERE = (
+    r"(?=,? (?:(?:is|are|lies|lie|seen|located|found|present|visible|situated|sits) ){0,2}"
+    r"(?:in|on|at|within|involv\w+)\b)"
+)
 ELLIPSIS = re.compile(
-    r"^(?:for )?(?:(?:another|one|two|three|(?:an?|the) (?:second|third|separate|smaller|larger|further|new)|the (?:other|others|first"
-    rf"|larger|smaller|former|latter|largest|smallest|remaining))(?: ones?)?){_WHERE}"
+    r"^(?:for )?(?:(?:another|one|two|three|(?:an?|the) (?:second|third|separate|smaller|larger|further|new)"
+    rf"|the (?:other|others|first|larger|smaller|former|latter|largest|smallest|remaining))(?: ones?)?){_WHERE}"
 )
 # A lesion that is only pointed at, by the words before it or after it: "around the lesion", "the lesion core".
 _PART = (
@@ -93,14 +96,16 @@ NO_CHANGE = re.compile(
     r"\bno (?:significant |interval |relevant )*(?:change|growth|progression|enhancement)"
     r"(?: \w+)?? (?:in|of|within)\b"
     # "no lesion other than that in the left frontal lobe"
-    r"|\bno (?=(?:\w+ )?(?:lesions?|mass|tumou?rs?|abnormalit\w+) (?:other than|apart from|besides|aside from|beyond)\b)"
+    r"|\bno (?=(?:\w+ )?(?:lesions?|mass|tumou?rs?|abnormalit\w+)"
+    r" (?:other than|apart from|besides|aside from|beyond)\b)"
 )
 NO_EVIDENCE_THAT = re.compile(r"\bno (?:evidence|sign|indication|suggestion)s? that\b")
 EXTENDS = re.compile(r"\b(?:extend|involv|cross|reach|spread|affect)\w*\b[^,;]*")
 SECOND_BY_NUMBER = re.compile(r" (?:no\.? ?|#)?(?:[2-9]|ii|iii|iv)\b(?! ?(?:cm|mm|x)\b)")
 RESOLVED = re.compile(
     r"^[^,;]*?\b(?:(?:has|have|had) (?:\w+ly |now |since )?(?:resolved|disappeared|vanished|been (?:resected|removed))"
-    r"|(?:is|are|was|were) (?:no longer (?:\w+ )?(?:seen|visible|present|identified|evident|apparent)|resected|removed))\b"
+    r"|(?:is|are|was|were) (?:no longer (?:\w+ )?(?:seen|visible|present|identified|evident|apparent)"
+    r"|resected|removed))\b"
 )
 
 OF_VENTRICLES = r"(?: of (?:the |both |left |right |lateral |fourth |third )*ventric\w+(?: system)?)?"
@@ -152,8 +157,10 @@ SPARED = re.compile(
     r"\b(?:sparing|spares?"
     r"|not (?:involving|involved?|extending|extend|reaching|reach|crossing|cross|affecting)"
     r"|not (?:in|on|within)|(?:not|rather than|instead of) the (?:left|right)"
-    r"|not (?:left|right)(?:[- ]sided)?(?=\s*(?:[,;)]|$))|(?:compared|contrast|relative) (?:with|to)|(?<!other )than (?:in|on|the)"
-    r"|unlike|as \w+ as|(?:boundar(?:y|ies)|borders?|interface|demarcation) (?:with|to|from|towards?|on)|differ(?:s|ent|ing)? from"
+    r"|not (?:left|right)(?:[- ]sided)?(?=\s*(?:[,;)]|$))|(?:compared|contrast|relative) (?:with|to)"
+    r"|(?<!other )than (?:in|on|the)"
+    r"|unlike|as \w+ as|(?:boundar(?:y|ies)|borders?|interface|demarcation) (?:with|to|from|towards?|on)"
+    r"|differ(?:s|ent|ing)? from"
     r"|without (?:involvement of|involving|extension|crossing|affecting)|no involvement of|away from)\b"
     rf"(?:(?! and (?:(?:it|they) )?{VERBS}\b)[^,;])*"
     # "has left the right side intact"
@@ -168,7 +175,8 @@ SPARED = re.compile(
 )
 UNAFFECTED = re.compile(rf"\b{_UNAFFECTED}\b")
 INVOLVED = re.compile(
-    r"\b(?:is|are|was|were)(?: (?:also|likewise|similarly|further|mainly|mostly|predominantly|primarily|mildly|slightly|part(?:ly|ially)|severely))?"
+    r"\b(?:is|are|was|were)(?: (?:also|likewise|similarly|further|mainly|mostly"
+    r"|predominantly|primarily|mildly|slightly|part(?:ly|ially)|severely))?"
     r" (?:involved|affected|infiltrated|occupied)\b"
 )
 AROUND = re.compile(r"\b(?:around|surround\w*|adjacent|outside|beyond|next to|nearby)\b")

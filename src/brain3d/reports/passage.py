@@ -12,7 +12,9 @@ _SAME = {
     **dict.fromkeys('"\u201c\u201d\u201e\u00ab\u00bb', " "),
 }
 _ALIKE = str.maketrans(_SAME)
-_ABBREVIATED = "".join(rf"(?<!\b{word}\.)" for word in ("approx", "ca", "vs", r"e\.g", r"i\.e", "dr", "max", "min", "incl"))
+_ABBREVIATED = "".join(
+    rf"(?<!\b{word}\.)" for word in ("approx", "ca", "vs", r"e\.g", r"i\.e", "dr", "max", "min", "incl")
+)
 _END = re.compile(
     rf"[.!?;](?=\s|$){_ABBREVIATED}|[\u2022\u25aa\u25cf\u00b7]|\s(?=\d{{1,2}}\)\s)"
     # bullets, numbers and headings begin a sentence; so does a line with a capital, as in a list without bullets

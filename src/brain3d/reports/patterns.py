@@ -136,7 +136,7 @@ def _degrees(lexicon: Lexicon) -> dict[str, Pattern]:
             rf"(?: (?!by\b|in\b|to\b)[\w-]+){{0,3}}?|:| -) ({some})\b{_NOT_OF_THE_SIGN}"
             rf"|\bto an? ({one}) (?:degree|extent)\b|^,? (?:which|and) (?:is|are|appears?) (?:also )?({some})\b"
         ),
-        # "Edema: the left insula, moderate". A degree before the next sign, which a space parts from it, is that sign's.
+        # "Edema: the left insula, moderate". A degree before the next sign, with a space between, is that sign's.
         "degree_labelled": re.compile(rf"^\s*(?::|-) [^;]*?, ({some})(?:,|$)"),
         "degree_alone": re.compile(
             rf"^(?:(?:also|rather|indeed|even|but) )*(?:(?:it|this|they|which) (?:is|are|was|were|appears?|seems?) )?"

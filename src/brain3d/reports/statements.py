@@ -123,7 +123,9 @@ def hedged(clause: str, patterns: Patterns) -> bool:
     if _HEDGED_AFTER.match(clause[first.end() :]):
         return True
     hedges = patterns.hedge.finditer(clause, 0, first.start())
-    return any(_HEDGE_GAP.fullmatch(clause, match.end(), first.start()) or match.end() + 1 == first.start() for match in hedges)
+    return any(
+        _HEDGE_GAP.fullmatch(clause, match.end(), first.start()) or match.end() + 1 == first.start() for match in hedges
+    )
 
 
 def is_new(clause: str, patterns: Patterns) -> bool:
