@@ -12,14 +12,14 @@ _ALWAYS = r"\b(?:but|while|whereas|although|though|however|except)\b"
 _STARTER = (
     r"(?:there|the|an?|no|both|it|its|they|their|this|these|another|one|two|three|edema|oedema|swelling|necrosis"
     r"|ventricular|ventricles|compression|mild|moderate|severe|marked|slight|extensive|left|right|high|low"
-    r"|surrounding|peri-?(?:lesional|tumou?ral|focal)|vasogenic|necrotic|o?edematous|cystic|possible|probable)"
+    r"|small|smaller|larger|second|additional|further|surrounding|peri-?(?:lesional|tumou?ral|focal)|vasogenic|necrotic|o?edematous|cystic|possible|probable)"
 )
 _JOINED = r"(?:and|as well as|together with|along with|in addition to)"
 _BOUNDARY = re.compile(rf",?\s*{_ALWAYS},?\s*|(?:,\s*(?:{_JOINED}\s+)?|\s+{_JOINED}\s+)(?={_STARTER}\b)")
 _CUTS_ALWAYS = re.compile(_ALWAYS)
 _VERB = re.compile(rf"\b{VERBS}\b")
 _AND_VERB = re.compile(r"(?:,|\band)(?: (?:also|then|\w+ly))* $")
-_NEW_LESION = re.compile(r"^(?:an?|another|one)\b")
+_NEW_LESION = re.compile(r"^(?:an?|another|one|smaller|larger|second|additional|further)\b")
 _LEAD = re.compile(
     r"^(?:(?:also|and|additionally|furthermore|moreover|overall|in addition|then|mainly),? )*"
     r"(?:(?:in|on|at|within|from) [^,]*, )?"

@@ -114,7 +114,10 @@ SMALLER = (
     r"(?=\s*(?:$|[,;:)]|(?:than(?! (?:an?|half|\d+)\b)|in|on|due|from|because|and|with)\b))"
 )
 SURROUNDING_SIGNAL = r"surrounding (?:[\w-]+ )?(?:[\w-]*signals?|(?:hyper|hypo)intens\w+)"
-VENTRICLE = re.compile(r"\bventric(?:le|les|ular)\b|\b(?:lateral|frontal|temporal|occipital) horns?\b")
+VENTRICLE = re.compile(
+    r"\bventric(?:le|les|ular)\b"
+    r"|\b(?:lateral|frontal|temporal|occipital|anterior|posterior|inferior) horns?\b"
+)
 _OF_VENTRICLE = r"(?:(?:the|both|left|right|lateral|third|fourth|entire|whole|ipsilateral|contralateral) ){0,5}"
 _OF_HORN = r"(?:(?:frontal|temporal|occipital|anterior|posterior|inferior) )?"
 _BESIDE = (
@@ -147,8 +150,9 @@ NORMAL_BRAIN = re.compile(
     rf"\b{_WHOLE}\b"
     r"[^,;]*?\b(?:is|are|appears?|looks?|remains?|within)\b(?! not)[^,;]*?\b(?:normal|unremarkable)\b"
     # a list: "both hemispheres, the cerebellum and the brainstem are normal"
-    rf"|\b{_WHOLE}(?:, (?:the )?[\w -]+?)+ (?:are|appear|look)\b(?! not)[^,;]*?\b(?:normal|unremarkable)\b"
-    rf"|\b{_WHOLE}(?::| -) (?:normal|unremarkable)\b|^(?:all )?(?:findings )?(?:are )?within normal limits\b"
+    rf"|\b{_WHOLE}(?:, (?:the )?[\w -]+?)+,? (?:is|are|appears?|looks?)\b(?! not)[^,;]*?\b(?:normal|unremarkable)\b"
+    rf"|\b{_WHOLE}(?::| -) (?:normal|unremarkable)\b"
+    r"|^(?:all |the )*findings (?:are|were) (?:normal|unremarkable)\b|\bhealthy brain\b|^(?:all )?(?:findings )?(?:are )?within normal limits\b"
     r"|\bnothing (?:abnormal|pathological)\b"
     r"|\b(?:normal|unremarkable) (?:\w+ ){0,3}?(?:brain|scan|study|mri|examination|appearance)\b"
 )
@@ -158,7 +162,7 @@ SPARED = re.compile(
     r"|not (?:involving|involved?|extending|extend|reaching|reach|crossing|cross|affecting)"
     r"|not (?:in|on|within)|(?:not|rather than|instead of) the (?:left|right)"
     r"|not (?:left|right)(?:[- ]sided)?(?=\s*(?:[,;)]|$))|(?:compared|contrast|relative) (?:with|to)"
-    r"|(?<!other )than (?:in|on|the)"
+    r"|(?<!other )(?<!more )(?<!greater )(?<!less )than (?:in|on|the)"
     r"|unlike|as \w+ as|(?:boundar(?:y|ies)|borders?|interface|demarcation) (?:with|to|from|towards?|on)"
     r"|differ(?:s|ent|ing)? from"
     r"|without (?:involvement of|involving|extension|crossing|affecting)|no involvement of|away from)\b"

@@ -135,6 +135,8 @@ def _degrees(lexicon: Lexicon) -> dict[str, Pattern]:
             r"^[^,;]*?(?:\b(?:is|are|was|were|appears?|seems?|remains?|looks?|be)\b"
             rf"(?: (?!by\b|in\b|to\b)[\w-]+){{0,3}}?|:| -) ({some})\b{_NOT_OF_THE_SIGN}"
             rf"|\bto an? ({one}) (?:degree|extent)\b|^,? (?:which|and) (?:is|are|appears?) (?:also )?({some})\b"
+            # "edema, which reaches the lobe, is marked"
+            rf"|^, [^,;]*, (?:is|are|was|were|appears?) (?:\w+ly )?({some})\b{_NOT_OF_THE_SIGN}"
         ),
         # "Edema: the left insula, moderate". A degree before the next sign, with a space between, is that sign's.
         "degree_labelled": re.compile(rf"^\s*(?::|-) [^;]*?, ({some})(?:,|$)"),
@@ -142,7 +144,7 @@ def _degrees(lexicon: Lexicon) -> dict[str, Pattern]:
             rf"^(?:(?:also|rather|indeed|even|but) )*(?:(?:it|this|they|which) (?:is|are|was|were|appears?|seems?) )?"
             rf"(?:\w+ly )?({some})(?: (?:in degree|in extent|on the (?:left|right)))?$"
         ),
-        "not_severe": re.compile(rf"\bnot (?:very |particularly )?{severe}\b|\bnot very significant(?:ly)?\b"),
+        "not_severe": re.compile(rf"\bnot (?:very |particularly |as |so )?{severe}\b|\bnot very significant(?:ly)?\b"),
     }
 
 
@@ -153,8 +155,9 @@ def _denials(lexicon: Lexicon) -> dict[str, Pattern]:
     return {
         # "no lesion", "no sign of a lesion", but not "no edema around the lesion"
         "denied_before": re.compile(
-            rf"\b(?:{without_not}|rather than|fails? to (?:show|demonstrate|reveal)"
-            r"|not (?:show|demonstrate|reveal|contain|have))\b(?! (?:doubt|change|more than))"
+            rf"(?:\b|(?=n't))(?:{without_not}|rather than|fails? to (?:show|demonstrate|reveal)"
+            r"|(?:not|n't|cannot|never) (?:any|show|demonstrate|reveal|contain|have|see|find|detect|identify))\b"
+            r"(?! (?:doubt|change|more than))"
             r"(?: (?!(?:around|in|within|inside|next|near|beside|surround\w*|adjacent|is|are"
             r"|seen|causes?|by|from|to|that)\b)[\w,/-]+){0,7} $"
         ),

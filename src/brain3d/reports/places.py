@@ -98,11 +98,11 @@ def signal_of(text: str, patterns: Patterns) -> str:
     return _one_signal(_signals(text, patterns))
 
 
-def _places(sides: list[tuple[int, int, str]], regions: list[tuple[int, int, str]]) -> list[tuple[str, str]]:
+def _places(text: str, sides: list[tuple[int, int, str]], regions: list[tuple[int, int, str]]) -> list[tuple[str, str]]:
     """Each region with the side that qualifies it, where the whole is on both sides.
 
     The side stands before its regions ("left frontal and right parietal"), or behind them where the statement begins
-    with a region ("the frontal lobe on the left and the parietal lobe on the right").
+    with a region ("the frontal lobe on the left and the parietal lobe on the right"). One behind "than the" is added.
     """
     if not sides:
         return [("unknown", name) for _, _, name in regions]
@@ -114,6 +114,7 @@ def _places(sides: list[tuple[int, int, str]], regions: list[tuple[int, int, str
         near = (ahead or behind) if before else (behind or ahead)
         nearest = near[-1] if near is ahead else near[0]
         run = [one for one in near if not any(min(one, nearest) < other < max(one, nearest) for other in regions)]
+        run += [one for one in sides if one[0] > start and text[: one[0]].endswith("than the ")]
         result.append((_one_side(run), name))
     return result
 
@@ -136,7 +137,7 @@ def described(part: Passage, patterns: Patterns) -> Described:
         signal=_one_signal(signals),
     )
     apart = lesion.side == "bilateral" and len({side for _, _, side in sides}) > 1
-    places = _places(sides, regions) if apart else [(lesion.side, name) for name in lesion.regions]
+    places = _places(text, sides, regions) if apart else [(lesion.side, name) for name in lesion.regions]
     words: Spans = {}
     for key, spans in (("side", sides), ("signal", signals)):
         words[key] = [part.span(start, end) for start, end, _ in spans]

@@ -16,6 +16,7 @@ _SEEN = (
 )
 _NOT_AFTER = re.compile(
     rf"^[^,;]*?(?:\bnot (?!only\b)(?:\w+ )?(?:{_SEEN}|significant|noticeable)\b|n't {_SEEN}\b"
+    r"|\b(?:cannot|can not|can't|could not) be (?:\w+ )?(?:seen|identified|found|detected|demonstrated)\b"
     r"|\b(?:absent|lacking|excluded|ruled out)\b)"
     r"|^-free\b|^\s*(?::|-|is|are) (?:none|no|nil|negative)\b"
 )
