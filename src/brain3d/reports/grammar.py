@@ -152,7 +152,8 @@ NORMAL_BRAIN = re.compile(
     # a list: "both hemispheres, the cerebellum and the brainstem are normal"
     rf"|\b{_WHOLE}(?:, (?:the )?[\w -]+?)+,? (?:is|are|appears?|looks?)\b(?! not)[^,;]*?\b(?:normal|unremarkable)\b"
     rf"|\b{_WHOLE}(?::| -) (?:normal|unremarkable)\b"
-    r"|^(?:all |the )*findings (?:are|were) (?:normal|unremarkable)\b|\bhealthy brain\b|^(?:all )?(?:findings )?(?:are )?within normal limits\b"
+    r"|^(?:all |the )*findings (?:are|were) (?:normal|unremarkable)\b|\bhealthy brain\b"
+    r"|^(?:all )?(?:findings )?(?:are )?within normal limits\b"
     r"|\bnothing (?:abnormal|pathological)\b"
     r"|\b(?:normal|unremarkable) (?:\w+ ){0,3}?(?:brain|scan|study|mri|examination|appearance)\b"
 )
