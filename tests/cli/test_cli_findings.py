@@ -55,8 +55,8 @@ def test_what_states_nothing_gives_no_findings(run: Run, empty: Path, text: str)
 
 
 def test_words_of_ones_own(run: Run, empty: Path) -> None:
-    (empty / "words.yaml").write_text("version: mine\nlesions: {nouns: [gliosis]}\n", encoding="utf-8")
-    code, out, _ = run("findings", "Gliosis of the left insula.", "--lexicon", "words.yaml")
+    (empty / "words.yaml").write_text("version: mine\nlesions: {nouns: [dysplasia]}\n", encoding="utf-8")
+    code, out, _ = run("findings", "Dysplasia of the left insula.", "--lexicon", "words.yaml")
     assert code == 0
     assert json.loads(out)["lesions"][0]["side"] == "left"
     assert json.loads(out)["lexicon"].endswith("+mine")

@@ -60,18 +60,18 @@ def test_how_words_are_written(words: str, fits: list[str], fits_not: list[str])
 
 
 def test_words_of_ones_own_are_added(tmp_path: Path) -> None:
-    text = "A gliosis of the left foot area, with deutlich edema."
+    text = "A dysplasia of the left foot area, with deutlich edema."
     assert not parse_findings(text).lesions
     lexicon = load_lexicon(
         written(
             tmp_path,
-            "version: clinic\nregions:\n  frontal: [foot area]\nlesions:\n  nouns: [gliosis]\n"
+            "version: clinic\nregions:\n  frontal: [foot area]\nlesions:\n  nouns: [dysplasia]\n"
             "degrees:\n  severe: [deutlich]\nstems:\n  rolando: frontal\n",
         )
     )
     (lesion,) = parse_findings(text, lexicon).lesions
     assert (lesion.side, lesion.regions, lesion.edema) == ("left", ("frontal",), "severe")
-    assert parse_findings("A left rolandoparietal gliosis.", lexicon).lesions[0].regions == ("frontal", "parietal")
+    assert parse_findings("A left rolandoparietal dysplasia.", lexicon).lesions[0].regions == ("frontal", "parietal")
     assert lexicon.version == f"{default_lexicon().version}+clinic"
     assert not parse_findings(text).lesions
 

@@ -11,17 +11,18 @@ VERBS = (
 )
 NEAR = r"(?:around|adjacent to|near|beside|next to|bordering|surrounding|along|abutting)"
 _OF_A = r"(?: the (?:body|bodies|atrium|atria|trigone|walls?|margins?) of)?"
-NEAR_VENTRICLE = NEAR + _OF_A + r"(?: (?:the|both|left|right|lateral|third|fourth))* ventric(?:le|les|ular\w*)"
+NEAR_VENTRICLE = NEAR + _OF_A + r"(?: (?:the|both|bilateral|left|right|lateral|third|fourth))* ventric(?:le|les|ular\w*)"
 
 _PLACE = (
     r"hemispheres|sides|halves|(?:front|pariet|tempor|occipit)\w+|lobes|thalami\w*|insul\w+|caudate"
-    r"|putamin\w*|cerebell\w+|basal|deep"
+    r"|putamin\w*|cerebell\w+|basal|deep|hippocamp\w+|centr\w+ semi\w+|coronae? radiata\w*|gyri|cingulate"
 )
 BILATERAL = re.compile(
     r"\b(?:bilateral(?:ly)?"
     r"|bi-?(?:frontal|parietal|temporal|occipital|insular|thalamic|hemispheric|cerebellar|fronto\w*|temporo\w*)"
     rf"|both (?:of )?(?:the |cerebral |lateral |deep )*(?:{_PLACE})"
     r"|(?:either|each) (?:side|hemisphere)"
+    rf"|{NEAR} both (?:lateral )?ventricles"
     r"|(?:(?:to|into|across|involv\w+|reach\w+|affect\w+) )(?:the )?(?:contralateral|opposite)"
     r" (?:cerebral )?(?:hemisphere|side|lobe|frontal|parietal|temporal|occipital))\b"
 )
@@ -143,6 +144,13 @@ LIKE_NORMAL = (
     r"(?:close|similar|equal) to (?:that of )?(?:the )?"
     r"(?:normal|surrounding|adjacent|healthy|gr[ae]y|white)"
 )
+SIGNAL_ABNORMAL = re.compile(r"\bsignals?\b[^,;]*?\b(?:is|are|appears?) (?:\w+ly )?abnormal\b")
+# Said of healthy brain: "the signal on the right side is uniform".
+SIGNAL_EVEN = re.compile(
+    r"^(?:the )?(?:[\w-]+ )?signals?(?: intensit\w+)? (?:on|in|of) [^,;]*\b"
+    r"(?:uniform|homogeneous|symmetric\w*|even|normal|unchanged)\b"
+)
+RELATIVE = re.compile(r",? (?:which|that) (?:is|are|lies|lie|sits) (?:\w+ )?(?:in|on|at|within)\b")
 SIGNAL_NOUN = re.compile(r"\b(?:signals?|intensit(?:y|ies))\b")
 
 _WHOLE = r"(?:brain|scan|study|mri|examination|parenchyma|(?:both )?(?:cerebral )?hemispheres|images?)"
@@ -154,6 +162,7 @@ NORMAL_BRAIN = re.compile(
     rf"|\b{_WHOLE}(?::| -) (?:normal|unremarkable)\b"
     r"|^(?:all |the )*findings (?:are|were) (?:normal|unremarkable)\b|\bhealthy brain\b"
     r"|^(?:all )?(?:findings )?(?:are )?within normal limits\b"
+    r"|^(?:is |are |all )?(?:normal|unremarkable)$|\bnegative (?:study|scan|mri|examination)\b"
     r"|\bnothing (?:abnormal|pathological)\b"
     r"|\b(?:normal|unremarkable) (?:\w+ ){0,3}?(?:brain|scan|study|mri|examination|appearance)\b"
 )
@@ -165,8 +174,8 @@ SPARED = re.compile(
     r"|not (?:left|right)(?:[- ]sided)?(?=\s*(?:[,;)]|$))|(?:compared|contrast|relative) (?:with|to)"
     r"|(?<!other )(?<!more )(?<!greater )(?<!less )than (?:in|on|the)"
     r"|unlike|as \w+ as|(?:boundar(?:y|ies)|borders?|interface|demarcation) (?:with|to|from|towards?|on)"
-    r"|differ(?:s|ent|ing)? from"
-    r"|without (?:involvement of|involving|extension|crossing|affecting)|no involvement of|away from)\b"
+    r"|differ(?:s|ent|ing)? from|(?:differences?|asymmetry|contrast) (?:between|in)"
+    r"|without (?:involvement of|involving|extension|crossing|affecting)|no (?:involvement|extension|spread|infiltration|invasion|crossing)|away from)\b"
     rf"(?:(?! and (?:(?:it|they) )?{VERBS}\b)[^,;])*"
     # "has left the right side intact"
     r"|\b(?:(?:has|have|had) (?:left|right)|leaves|leaving) [^,;]*?"
@@ -193,7 +202,7 @@ _LESION_WORDS = (
     r"|(?:hyper|hypo|iso)-?intense|[\w-]*signals?|intensit(?:y|ies)|areas?|regions?|parts?|portions?|zones?|extents?"
     r"|extensions?|margins?|borders?|boundar(?:y|ies)|edges?|shapes?|sizes?|locations?|positions?|sites?|bulk"
     r"|involvement|appearance|findings?|process|disease|changes?|anomal(?:y|ies)|growth|nodules?|infiltration"
-    r"|distribution|spread|lobes|one|and|or|\w+ing)"
+    r"|distribution|spread|lobes|smaller|larger|rest|remainder|majority|one|and|or|\w+ing)"
 )
 OF_THE_LESION = re.compile(
     r"(?:(?:it|they|this|these|those|which|that|both|some|most|others?)(?: (?:also|all|both|further|then|\w+ly))*"

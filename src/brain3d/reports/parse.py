@@ -167,14 +167,22 @@ def _is_statement(state: _State, clause: Passage, spans: list[Topic], patterns: 
     if not spans and known:
         return state.topic == "lesion" and statements.goes_on(text)
     if not spans:
-        around = grammar.AROUND.search(statements.subject(text)) is not None
-        return signal_of(text, patterns) != "unknown" and bool(regions_of(text, patterns)) and not around
+        return _shows_signal(text, patterns)
     if spans[0][2] != "lesion" or statements.only_around(text, patterns):
         return False
     located = known and _located(state.entries[state.current].lesion)
     if located and names_place(text, patterns) and statements.only_parts(text, patterns):
         return False
     return not known or statements.is_new(text, patterns) or all(topic == "lesion" for _, _, topic in spans)
+
+
+def _shows_signal(text: str, patterns: Patterns) -> bool:
+    """Whether the clause says of a place that its signal is not as it should be, and so states a lesion by itself."""
+    if grammar.AROUND.search(statements.subject(text)) or grammar.SIGNAL_EVEN.match(text):
+        return False
+    told = signal_of(text, patterns) in ("high", "low", "mixed") or grammar.SIGNAL_ABNORMAL.search(text) is not None
+    hemisphere = "hemisphere" in text and side_of(text, patterns) != "unknown"
+    return told and (hemisphere or bool(regions_of(text, patterns)))
 
 
 def _new_topic(state: _State, clause: Passage, spans: list[Topic], patterns: Patterns) -> str:

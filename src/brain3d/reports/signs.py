@@ -28,6 +28,8 @@ _OPEN = re.compile(
 _OPEN_BEFORE = re.compile(r"\b(?:cannot|could not|can not|can't) (?:\w+ )?(?:exclude|rule out|assess|determine)\b")
 _LIST = re.compile(r"^(?:\s*,)?\s*(?:and/or|and|or|nor)?(?: [\w-]+){0,2}\s*$")
 _NOT_IN_LIST = re.compile(r"\b(?:but|with|without|around|in|of|no|not|near|by)\b")
+# Of the ventricles where it is denied, though they are not named.
+_BARE_COMPRESSION = re.compile(r"\bmass effect\b|\bcompression\b(?! of)")
 _CLAUSE_PART = re.compile(r"[,;]")
 
 
@@ -140,7 +142,7 @@ def read_signs(clause: str, patterns: Patterns, about_ventricles: bool = False) 
     result: dict[str, Degree] = {}
     for group in _lists(_mentions(clause, patterns)):
         for sign, found in _degrees(group, patterns):
-            denied_effect = found.degree == "none" and "mass effect" in clause
+            denied_effect = found.degree == "none" and _BARE_COMPRESSION.search(clause) is not None
             if sign == "lesion" or (sign == "ventricular_compression" and not (ventricles or denied_effect)):
                 continue
             before = result.get(sign)

@@ -20,7 +20,7 @@ _ATTRIBUTE_GAP = re.compile(
 _DENIED_AFTER = re.compile(
     r"^[^,;]*?\b(?:is|are|was|were|be)(?: not|n't) (?:\w+ )?(?:seen|visible|present|identified|detected|found"
     r"|observed|evident|demonstrated|noted|shown|appreciated)\b|^[^,;]*?\b(?:(?:is|are) absent\b"
-    r"|(?:cannot|can not|can't|could not) be (?:\w+ )?(?:seen|identified|found|detected|demonstrated)\b)|^-free\b"
+    r"|(?:cannot|can not|can't|could not) be (?:\w+ )?(?:seen|identified|found|detected|demonstrated)\b)|^-free\b|^(?::| -) (?:none|nil|no|absent|negative)\b"
 )
 _HEDGE_GAP = re.compile(r"(?: (?!(?:lesion|with|which|that|seen|shows?|in)\b)[\w,-]+){0,6} $")
 _HEDGED_AFTER = re.compile(
@@ -156,6 +156,8 @@ def about_ventricle(clause: Passage, patterns: Patterns) -> bool:
 def goes_on(clause: str) -> bool:
     """Whether a clause that names no topic goes on about the lesion: its subject is the lesion's, or it has none."""
     first = head(clause)
+    if grammar.SIGNAL_EVEN.match(clause):
+        return False
     if not first or grammar.INVOLVED.search(clause):
         return True
     if grammar.AROUND.search(subject(clause)):
@@ -190,6 +192,8 @@ def introduced(clause: Passage, patterns: Patterns) -> Passage | None:
         before = clause.text[: match.start()]
         if found := grammar.AGENT.search(before):
             return clause.cut(found.start())
+        if grammar.RELATIVE.match(clause.text, match.end()):
+            return clause.cut(match.start())
         found = grammar.INDEFINITE.search(before)
         if found and not any(pattern.search(before, found.start()) for pattern in patterns.signs.values()):
             return clause.cut(found.start())
