@@ -11,7 +11,9 @@ VERBS = (
 )
 NEAR = r"(?:around|adjacent to|near|beside|next to|bordering|surrounding|along|abutting)"
 _OF_A = r"(?: the (?:body|bodies|atrium|atria|trigone|walls?|margins?) of)?"
-NEAR_VENTRICLE = NEAR + _OF_A + r"(?: (?:the|both|bilateral|left|right|lateral|third|fourth))* ventric(?:le|les|ular\w*)"
+NEAR_VENTRICLE = (
+    NEAR + _OF_A + r"(?: (?:the|both|bilateral|left|right|lateral|third|fourth))* ventric(?:le|les|ular\w*)"
+)
 
 _PLACE = (
     r"hemispheres|sides|halves|(?:front|pariet|tempor|occipit)\w+|lobes|thalami\w*|insul\w+|caudate"
