@@ -20,7 +20,8 @@ _ATTRIBUTE_GAP = re.compile(
 _DENIED_AFTER = re.compile(
     r"^[^,;]*?\b(?:is|are|was|were|be)(?: not|n't) (?:\w+ )?(?:seen|visible|present|identified|detected|found"
     r"|observed|evident|demonstrated|noted|shown|appreciated)\b|^[^,;]*?\b(?:(?:is|are) absent\b"
-    r"|(?:cannot|can not|can't|could not) be (?:\w+ )?(?:seen|identified|found|detected|demonstrated)\b)|^-free\b|^(?::| -) (?:none|nil|no|absent|negative)\b"
+    r"|(?:cannot|can not|can't|could not) be (?:\w+ )?(?:seen|identified|found|detected|demonstrated)\b)"
+    r"|^-free\b|^(?::| -) (?:none|nil|no|absent|negative)\b"
 )
 _HEDGE_GAP = re.compile(r"(?: (?!(?:lesion|with|which|that|seen|shows?|in)\b)[\w,-]+){0,6} $")
 _HEDGED_AFTER = re.compile(
