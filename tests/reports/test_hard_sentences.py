@@ -1,4 +1,4 @@
-"""Hard sentences, each with what a radiologist reads from it (`hard_sentences.yaml`)."""
+"""Hard sentences, each with what a radiologist reads from it (`hard_sentences.yaml`, `more_sentences.yaml`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import yaml
 from brain3d.reports import Findings, Lesion, canonical_regions, mirror_findings, mirror_text, read_report
 from brain3d.reports.evidence import mirror_places
 
-CASES = yaml.safe_load((Path(__file__).parent / "hard_sentences.yaml").read_text(encoding="utf-8"))
+FILES = ("hard_sentences.yaml", "more_sentences.yaml")
+CASES = [case for name in FILES for case in yaml.safe_load((Path(__file__).parent / name).read_text(encoding="utf-8"))]
 # Known limits, in docs/findings.md: what is said only by comparing or pointing, and degrees in a chain of denials.
 NOT_READ = {
     "The right frontal lesion is larger than the left parietal lesion.",
