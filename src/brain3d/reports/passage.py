@@ -13,12 +13,12 @@ _SAME = {
 }
 _ALIKE = str.maketrans(_SAME)
 _ABBREVIATED = "".join(
-    rf"(?<!\b{word}\.)" for word in ("approx", "ca", "vs", r"e\.g", r"i\.e", "dr", "max", "min", "incl")
+    rf"(?<!\b(?i:{word})\.)" for word in ("approx", "ca", "vs", r"e\.g", r"i\.e", "dr", "max", "min", "incl")
 )
 _END = re.compile(
     rf"[.!?;](?=\s|$){_ABBREVIATED}|[\u2022\u25aa\u25cf\u00b7]|\s(?=\d{{1,2}}\)\s)"
     # bullets, numbers and headings begin a sentence; so does a line with a capital, as in a list without bullets
-    r"|\n(?:\s*\n|(?=\s*(?:[-*]|\d{1,2}[.)])\s)|(?=\s*[A-Z][a-z])|(?=[A-Z][A-Z /]{3,40}:)|(?<=[a-z]:\n))"
+    r"|\n(?:\s*\n|(?=\s*(?:[-*]|\d{1,2}[.)])\s)|(?=\s*[A-Z][a-z])|(?=[A-Z][A-Z /]{3,40}:))"
 )
 _BULLET = re.compile(r"[\s*-]*(?:\d{1,2}[.)](?:\s|$))?\s*")
 _QUESTION = re.compile(r"(?:is|are|was|were|does|do|did|can|could|any|what|which|where|has|have)\b")
