@@ -9,7 +9,7 @@ VERBS = (
     r"|surrounds?|affects?|demonstrates?|exhibits?|cross(?:es)?|compress(?:es)?|displaces?|looks?|exerts?|presses"
     r"|push(?:es)?|invades?|reach(?:es)?|sits?|measures?|contains?|displays?|reveals?|presents|squeezes|does|do)"
 )
-NEAR = r"(?:around|adjacent to|near|beside|next to|bordering|surrounding|along|abutting)"
+NEAR = r"(?:around|adjacent to|close to|the vicinity of|near|beside|next to|bordering|surrounding|along|abutting)"
 _OF_A = r"(?: the (?:body|bodies|atrium|atria|trigone|walls?|margins?) of)?"
 NEAR_VENTRICLE = (
     NEAR + _OF_A + r"(?: (?:the|both|bilateral|left|right|lateral|third|fourth))* ventric(?:le|les|ular\w*)"
@@ -124,7 +124,8 @@ VENTRICLE = re.compile(
 _OF_VENTRICLE = r"(?:(?:the|both|left|right|lateral|third|fourth|entire|whole|ipsilateral|contralateral) ){0,5}"
 _OF_HORN = r"(?:(?:frontal|temporal|occipital|anterior|posterior|inferior) )?"
 _BESIDE = (
-    r"(?:around|adjacent to|near|beside|next to|bordering|surrounding|along|abut(?:s|ting)?|in|within|inside"
+    r"(?:around|the vicinity of|adjacent to|near|beside|next to|bordering|surrounding|along|abut(?:s|ting)?"
+    r"|in|within|inside"
     r"|(?:close|lateral|medial|anterior|posterior|superior|inferior) to|above|below|behind|beneath"
     r"|(?:level|wall|floor|roof|lesions?|mass|tumou?r) of)"
 )
