@@ -9,11 +9,11 @@ import traceback
 from collections.abc import Sequence
 
 from brain3d import __version__
-from brain3d.cli import convert, demo, evaluate, inspect, models, phantom, prepare, report, train
+from brain3d.cli import convert, demo, evaluate, findings, inspect, models, phantom, prepare, report, train
 from brain3d.cli.common import RAW, check_seed
 
 DONE, OUR_FAULT, CALLERS_FAULT, INTERRUPTED = 0, 1, 2, 130
-COMMANDS = (report, inspect, demo, phantom, prepare, train, evaluate, models, convert)
+COMMANDS = (report, inspect, demo, findings, phantom, prepare, train, evaluate, models, convert)
 DEBUG_HELP = "on an error, show where it arose"
 EPILOG = """examples:
   brain3d report --sample                  read the scan that comes with the package
@@ -21,6 +21,7 @@ EPILOG = """examples:
   brain3d report study/                    read the FLAIR series of a DICOM study
   brain3d report scans --output reports    read every scan in a folder
   brain3d inspect scan.nii.gz              what the scan is and what will be done to it
+  brain3d findings report.txt              what the words of a report say, as JSON, with the words
   brain3d demo                             make a synthetic patient, read it, show it beside its truth
 
 exit codes: 0 done, 1 our fault or some studies failed, 2 the input's or the caller's fault, 130 interrupted.

@@ -1,5 +1,6 @@
 """Reports: the findings schema, reading findings out of text, mirroring words, the report and its JSON."""
 
+from brain3d.reports.evidence import LesionEvidence, Reading, Span
 from brain3d.reports.findings import (
     DEGREES,
     REGIONS,
@@ -12,8 +13,9 @@ from brain3d.reports.findings import (
     mirror_side,
     overall_side,
 )
+from brain3d.reports.lexicon import Lexicon, default_lexicon, load_lexicon
 from brain3d.reports.mirror import mirror_text
-from brain3d.reports.parse import parse_findings
+from brain3d.reports.parse import parse_findings, read_report
 from brain3d.reports.report import DISCLAIMER, SCHEMA_VERSION, Report, report_schema
 from brain3d.reports.withhold import SIDE_WITHHELD, withhold_side
 
@@ -27,13 +29,20 @@ __all__ = [
     "SIGNALS",
     "Findings",
     "Lesion",
+    "LesionEvidence",
+    "Lexicon",
+    "Reading",
     "Report",
+    "Span",
     "canonical_regions",
+    "default_lexicon",
+    "load_lexicon",
     "mirror_findings",
     "mirror_side",
     "mirror_text",
     "overall_side",
     "parse_findings",
+    "read_report",
     "report_schema",
     "withhold_side",
 ]

@@ -1,25 +1,25 @@
-"""Cutting a report into sentences and clauses."""
+"""Cutting a sentence into clauses, and finding what each is about."""
 
 from __future__ import annotations
 
 import re
 
-from brain3d.reports.lexicon import LESION, SIGNS, VERBS
+from brain3d.reports.grammar import ELLIPSIS, VERBS
+from brain3d.reports.passage import Passage
+from brain3d.reports.patterns import Patterns
 
-_DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-") | {"\u2019": "'"})
-_SENTENCE_END = re.compile(r"[.!?;](?=\s|$)|\n\s*\n")
 _ALWAYS = r"\b(?:but|while|whereas|although|though|however|except)\b"
 _STARTER = (
-    r"(?:there|the|an?|no|both|it|its|they|their|this|these|another|one|edema|oedema|swelling|necrosis"
+    r"(?:there|the|an?|no|both|it|its|they|their|this|these|another|one|two|three|edema|oedema|swelling|necrosis"
     r"|ventricular|ventricles|compression|mild|moderate|severe|marked|slight|extensive|left|right|high|low"
-    r"|surrounding|peri-?(?:lesional|tumou?ral|focal)|vasogenic|necrotic|o?edematous|cystic)"
+    r"|small|smaller|larger|second|additional|further|surrounding|peri-?(?:lesional|tumou?ral|focal)|vasogenic|necrotic|o?edematous|cystic|possible|probable)"
 )
-_BOUNDARY = re.compile(rf",?\s*{_ALWAYS},?\s*|(?:,\s*(?:and\s+)?|\s+and\s+)(?={_STARTER}\b)")
+_JOINED = r"(?:and|as well as|together with|along with|in addition to)"
+_BOUNDARY = re.compile(rf",?\s*{_ALWAYS},?\s*|(?:,\s*(?:{_JOINED}\s+)?|\s+{_JOINED}\s+)(?={_STARTER}\b)")
+_CUTS_ALWAYS = re.compile(_ALWAYS)
 _VERB = re.compile(rf"\b{VERBS}\b")
-_NEW_LESION = re.compile(r"^(?:an?|another|one)\b")
-_ELLIPSIS = re.compile(
-    r"^another(?: one)?(?= (?:(?:is|lies|seen|located|found|present|visible) ){0,2}(?:in|on|at|within)\b)"
-)
+_AND_VERB = re.compile(r"(?:,|\band)(?: (?:also|then|\w+ly))* $")
+_NEW_LESION = re.compile(r"^(?:an?|another|one|smaller|larger|second|additional|further)\b")
 _LEAD = re.compile(
     r"^(?:(?:also|and|additionally|furthermore|moreover|overall|in addition|then|mainly),? )*"
     r"(?:(?:in|on|at|within|from) [^,]*, )?"
@@ -29,12 +29,6 @@ _HEAD_END = re.compile(
     r"\b(?:in|on|of|at|within|with|without|to|into|from|around|along|near|by|over|between|adjacent|next"
     r"|beside|for)\b|[,:]"
 )
-
-
-def sentences(text: str) -> list[str]:
-    """The sentences of `text`, lower-case, on one line each."""
-    parts = _SENTENCE_END.split(text.translate(_DASHES).lower())
-    return [" ".join(part.split()) for part in parts if part.strip()]
 
 
 def has_verb(text: str) -> bool:
@@ -58,37 +52,35 @@ def head(clause: str) -> str:
     return (words[: end.start()] if end else words).strip()
 
 
-def _names_sign(text: str) -> bool:
-    return any(pattern.search(text) for pattern in SIGNS.values())
+def _is_ellipsis(before: str, piece: str, patterns: Patterns) -> bool:
+    """Whether `piece` is "another in ..." or "the second is in ...", said of lesions and not of a sign."""
+    if not ELLIPSIS.match(piece) or any(pattern.search(before) for pattern in patterns.signs.values()):
+        return False
+    return patterns.lesion.search(before) is not None or ELLIPSIS.match(before) is not None
 
 
-def _is_ellipsis(before: str, piece: str) -> bool:
-    """Whether `piece` is "another in ...", with a lesion, and no sign, for what it is another of."""
-    return bool(_ELLIPSIS.match(piece) and LESION.search(before)) and not _names_sign(before)
-
-
-def _stands_alone(before: str, piece: str, boundary: str) -> bool:
-    if re.search(_ALWAYS, boundary):
+def _stands_alone(before: str, piece: str, boundary: str, patterns: Patterns) -> bool:
+    if _CUTS_ALWAYS.search(boundary) or _is_ellipsis(before, piece, patterns):
         return True
-    if _NEW_LESION.match(piece) and LESION.search(piece) and LESION.search(before):
+    if _NEW_LESION.match(piece) and patterns.lesion.search(piece) and patterns.lesion.search(before):
         return True
-    return has_verb(before) and has_verb(piece)
+    return has_verb(before) and _has_own_verb(piece)
 
 
-def clauses(sentence: str) -> list[str]:
-    """The clauses of one sentence: cut at "but" and its like, and where each part has its own verb."""
-    found = list(_BOUNDARY.finditer(sentence))
-    starts = [match.end() for match in found] + [len(sentence)]
-    result, current = [], sentence[: found[0].start()] if found else sentence
-    for index, match in enumerate(found):
-        end = found[index + 1].start() if index + 1 < len(found) else len(sentence)
-        piece = sentence[starts[index] : end]
-        if _is_ellipsis(current, piece):
-            result.append(current)
-            current = _ELLIPSIS.sub("another lesion", piece)
-        elif _stands_alone(current, piece, match.group()):
-            result.append(current)
-            current = piece
-        else:
-            current += match.group() + piece
-    return [part.strip(" ,") for part in [*result, current] if part.strip(" ,")]
+def _has_own_verb(piece: str) -> bool:
+    """Whether the verb of `piece` has its subject there: not so in "the left lobe, and crosses the midline"."""
+    verb = _VERB.search(piece)
+    return verb is not None and not _AND_VERB.search(piece[: verb.start()])
+
+
+def clauses(sentence: Passage, patterns: Patterns) -> list[Passage]:
+    """The clauses of one sentence: cut at "but" and its like, and where each part has its own verb or lesion."""
+    result, start, text = [], 0, sentence.text
+    found = list(_BOUNDARY.finditer(text))
+    ends = [*(match.start() for match in found[1:]), len(text)]
+    for match, end in zip(found, ends):  # noqa: B905 - without a boundary there is one end too many
+        if _stands_alone(text[start : match.start()], text[match.end() : end], match.group(), patterns):
+            result.append(sentence.cut(start, match.start()))
+            start = match.end()
+    parts = [part.stripped() for part in [*result, sentence.cut(start)]]
+    return [part for part in parts if part.text]

@@ -7,184 +7,44 @@ A clause that names neither goes on about the lesion only if its subject is one 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from brain3d.reports import lexicon
-from brain3d.reports.clauses import clauses, has_verb, head, sentences, subject
+from brain3d.reports import grammar, statements
+from brain3d.reports.clauses import clauses
+from brain3d.reports.evidence import LesionEvidence, Reading, Span
 from brain3d.reports.findings import REGIONS, Findings, Lesion
-from brain3d.reports.signs import read_signs, stronger
+from brain3d.reports.lexicon import Lexicon, default_lexicon
+from brain3d.reports.passage import Passage, sentences
+from brain3d.reports.patterns import Patterns, compiled
+from brain3d.reports.places import Described, described, names_place, regions_of, side_of, signal_of
+from brain3d.reports.signs import Degree, bare_degree, read_signs, stronger
+from brain3d.reports.statements import Topic
 
-_ATTRIBUTE = re.compile(r"(?:necrotic|o?edematous|enhancing|cystic|liquefied)$")
-_ATTRIBUTE_GAP = re.compile(
-    r"(?:,? (?!(?:in|of|with|within|without|around|near|by|from|to|is|are|was|were|shows?|areas?|regions?|tissue"
-    r"|cores?|changes?|parts?|portions?|material)\b)[\w-]+){0,3} "
-)
-_DENIED_BEFORE = re.compile(
-    r"\b(?:no|without|nor|neither|never|absence of|free of|lacks?|negative for|devoid of|rather than"
-    r"|not (?:show|demonstrate|reveal|contain|have))\b(?! (?:doubt|change|more than))"
-    r"(?: (?!(?:around|in|within|inside|next|near|beside|surround\w*|adjacent|is|are"
-    r"|seen|causes?|by|from|to)\b)[\w,/-]+){0,7} $"
-)
-_DENIED_AFTER = re.compile(
-    r"^[^,;]*?\b(?:is|are|was|were|be)(?: not|n't) (?:\w+ )?(?:seen|visible|present|identified|detected|found"
-    r"|observed|evident|demonstrated|noted|shown|appreciated)\b|^[^,;]*?\b(?:is|are) absent\b"
-)
-_CUT = re.compile(
-    r",|\b(?:with|without|and|but|causing|causes?|producing|which|showing|shows?|surrounded|accompanied|plus"
-    r"|exerts?|exerting|has|have|is|are|exhibits?|demonstrates?|resulting)\b"
-)
-_PREDICATE = re.compile(
-    r"(?<!\bthat )(?<!\bwhich )\b(?:is|are|was|were|lies?|sits?|occupies|occupy|involves?|affects?)\b"
-)
-_VERB_SIGN = re.compile(
-    r"^(?:compress(?:es|ing)?|effac(?:es|ing)|deforms?|deforming|displac(?:es|ing)|distorts?|squeez(?:es|ing)"
-    r"|flatten(?:s|ing)|press(?:es|ing)|push(?:es|ing))$"
-)
+_SIGN_NAMES = ("edema", "necrosis", "ventricular_compression")
 
 
 @dataclass
-class _Reading:
+class _Entry:
+    """A lesion as far as it has been read."""
+
+    lesion: Lesion
+    places: list[tuple[str, str]]
+    words: dict[str, list[tuple[int, int]]]
+    possible: bool
+
+
+@dataclass
+class _State:
     """What has been read so far; `topic` is what the last clause was about, and a bare clause goes on."""
 
-    lesions: list[Lesion] = field(default_factory=list)
+    entries: list[_Entry] = field(default_factory=list)
+    current: int = 0  # the lesion spoken of last
     topic: str = ""
-    early_signs: dict[str, str] = field(default_factory=dict)  # stated before any lesion
-    normal: bool = False
+    early: _Entry = field(default_factory=lambda: _Entry(Lesion(), [], {}, False))  # signs stated before any lesion
+    normal: list[tuple[int, int]] = field(default_factory=list)
     sign_seen: bool = False
     side_withheld: bool = False
-
-    def findings(self) -> Findings:
-        if not self.lesions:
-            return Findings(normal=self.normal and not self.sign_seen)
-        if self.side_withheld:
-            return Findings(False, tuple(replace(lesion, side="unknown") for lesion in self.lesions))
-        return Findings(False, tuple(self.lesions))
-
-
-def _side(text: str) -> str:
-    text = lexicon.NOT_A_SIDE.sub(" ", text)
-    named = {match.group(1) for match in lexicon.LATERAL.finditer(text)}
-    if lexicon.BILATERAL.search(text) or len(named) == 2:
-        return "bilateral"
-    if named:
-        return named.pop()
-    return "midline" if lexicon.MIDLINE.search(text) else "unknown"
-
-
-def _regions(text: str) -> tuple[str, ...]:
-    return tuple(name for name in REGIONS if lexicon.REGION_PATTERNS[name].search(text))
-
-
-def _signal(text: str) -> str:
-    found = {name for name, pattern in lexicon.SIGNAL_PATTERNS.items() if pattern.search(text)}
-    if lexicon.SIGNAL_NOUN.search(text):
-        found |= {name for name, pattern in lexicon.SIGNAL_ADJECTIVES.items() if pattern.search(text)}
-    if len(found) > 1 or "mixed" in found:
-        return "mixed"
-    return found.pop() if found else "unknown"
-
-
-def _is_attribute(clause: str, start: int, end: int) -> bool:
-    """Whether the sign describes a lesion named after it: "a necrotic mass", not "a necrotic mass core" or "focus"."""
-    attribute = _ATTRIBUTE.match(clause[start:end])
-    lesion = lexicon.LESION.search(clause, end) if attribute else None
-    if lesion is None or attribute is None or lexicon.LESION_PART.match(clause, lesion.end()):
-        return False
-    if attribute.group() != "enhancing" and lexicon.WEAK_LESION.match(lesion.group()):
-        return False
-    return _ATTRIBUTE_GAP.fullmatch(clause, end, lesion.start()) is not None
-
-
-def _topic_spans(clause: str) -> list[tuple[int, int, str]]:
-    """Where the clause names a topic, in order; a lesion's attribute ("a necrotic mass") is none."""
-    spans = [(m.start(), m.end(), "lesion") for m in lexicon.LESION.finditer(clause)]
-    topics = [*lexicon.SIGNS.items(), ("other", lexicon.OTHER_TOPIC), ("necrosis", lexicon.CYSTIC)]
-    for topic, pattern in topics:
-        found = [(m.start(), m.end(), topic) for m in pattern.finditer(clause)]
-        spans += [span for span in found if not _is_attribute(clause, span[0], span[1])]
-    return sorted(spans)
-
-
-def _names_place(text: str) -> bool:
-    return bool(_regions(text)) or _side(text) != "unknown"
-
-
-def _before(clause: str, sign: tuple[int, int, str]) -> str:
-    """What `clause` says before it turns to `sign`."""
-    part = clause[: sign[0]]
-    cuts = [] if _VERB_SIGN.match(clause[sign[0] : sign[1]]) else list(_CUT.finditer(part))
-    return part[: cuts[-1].start()] if cuts else part
-
-
-def _lesion_part(clause: str, spans: list[tuple[int, int, str]]) -> str:
-    """The part of a lesion's statement that is about the lesion, before it turns to a sign."""
-    signs = [span for span in spans if span[2] != "lesion"]
-    if not signs:
-        return clause
-    part = _before(clause, signs[0])
-    located = signs[0][2] not in ("edema", "necrosis") or _names_place(part)
-    return part if located else _around_sign(clause, signs)
-
-
-def _around_sign(clause: str, signs: list[tuple[int, int, str]]) -> str:
-    """The lesion's part where its place comes after the sign: "a lesion with edema is seen in the left insula".
-
-    A place between the sign and the verb is the sign's: "a lesion with edema in the right insula is seen in ...".
-    """
-    verb = _PREDICATE.search(clause, signs[0][1])
-    if verb is None:
-        return clause
-    later = next((sign for sign in signs if sign[0] > verb.start()), None)
-    tail = (clause if later is None else _before(clause, later))[verb.start() :]
-    if not _names_place(tail):
-        return clause
-    between = clause[signs[0][1] : verb.start()]
-    return f"{clause[: signs[0][0] if _names_place(between) else verb.start()]} {tail}"
-
-
-def _denied(clause: str) -> bool:
-    """Whether every lesion that the clause names is denied."""
-    clause = lexicon.NO_CHANGE.sub(" ", clause)
-    return all(
-        _DENIED_BEFORE.search(clause[: match.start()]) or _DENIED_AFTER.match(clause[match.end() :])
-        for match in lexicon.LESION.finditer(clause)
-    )
-
-
-def _is_new(clause: str) -> bool:
-    return any(lexicon.INDEFINITE.search(clause[: m.start()]) for m in lexicon.LESION.finditer(clause))
-
-
-def _without_ventricles(text: str) -> str:
-    """`text` without ventricles and their sides, save where they say where something is: "near the ventricle"."""
-    return lexicon.VENTRICLE_PHRASE.sub(lambda match: match.group() if match.group(1) else " ", text)
-
-
-def _about_ventricle(clause: str) -> bool:
-    """Whether the subject of the clause is a ventricle, or the only place that it names is a ventricle's side."""
-    first = head(clause)
-    if lexicon.VENTRICLE.search(first) and not lexicon.LESION.search(first):
-        return True
-    return _side(clause) != "unknown" and not _names_place(_without_ventricles(clause))
-
-
-def _goes_on(clause: str) -> bool:
-    """Whether a clause that names no topic goes on about the lesion: its subject is the lesion's, or it has none."""
-    first = head(clause)
-    if not first or lexicon.INVOLVED.search(clause):
-        return True
-    if lexicon.AROUND.search(subject(clause)):
-        return False
-    if lexicon.OF_THE_LESION.fullmatch(first):
-        return True
-    return not (has_verb(clause) or lexicon.UNAFFECTED.search(clause) or first.startswith(("the ", "a ", "an ")))
-
-
-def _described(text: str) -> Lesion:
-    text = _without_ventricles(lexicon.SPARED.sub(" ", text))
-    return Lesion(side=_side(text), regions=_regions(text), signal=_signal(text))
 
 
 def _both(one: str, other: str, mixture: str) -> str:
@@ -203,123 +63,246 @@ def _merged(lesion: Lesion, more: Lesion) -> Lesion:
     return replace(lesion, side=side, regions=regions, signal=_both(lesion.signal, more.signal, "mixed"))
 
 
-def _place(lesion: Lesion) -> tuple[str, tuple[str, ...]]:
-    return lesion.side, lesion.regions
-
-
 def _located(lesion: Lesion) -> bool:
-    return _place(lesion) != ("unknown", ())
+    return lesion.side != "unknown" or bool(lesion.regions)
 
 
-def _state_lesion(reading: _Reading, clause: str, part: str) -> None:
-    lesion = _described(part)
-    last = reading.lesions[-1] if reading.lesions else None
-    elsewhere = last is not None and _place(last) != _place(lesion) and _located(last) and _located(lesion)
-    if last is None:
-        early: dict[str, Any] = reading.early_signs
-        reading.lesions.append(replace(lesion, **early))
-    elif elsewhere and _is_new(clause):
-        reading.lesions.append(lesion)
+def _may_be(one: Lesion, other: Lesion) -> bool:
+    """Whether two statements may be of the same lesion: no other side, and no region but those of the fuller one."""
+    if one.side != other.side and "unknown" not in (one.side, other.side):
+        return False
+    regions, others = set(one.regions), set(other.regions)
+    return regions <= others or others <= regions
+
+
+def _points_at(lesion: Lesion, words: Lesion) -> bool:
+    """Whether words that name a place fit a lesion."""
+    if words.side not in ("unknown", lesion.side):
+        return False
+    return not words.regions or bool(set(words.regions) & set(lesion.regions))
+
+
+def _meant(state: _State, words: Lesion) -> int | None:
+    """The one of several lesions that words on a place fit."""
+    if len(state.entries) < 2 or not _located(words):
+        return None
+    fitting = [i for i, entry in enumerate(state.entries) if _points_at(entry.lesion, words)]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _chosen(state: _State, clause: str, lesion: Lesion, patterns: Patterns) -> int | None:
+    """Which lesion a statement is about; None for one not named before."""
+    last = state.entries[state.current].lesion
+    if not (_located(last) and _located(lesion)):
+        return state.current
+    if statements.is_another(clause, patterns) and last != lesion:
+        return None
+    same = [i for i, entry in enumerate(state.entries) if _may_be(entry.lesion, lesion)]
+    if statements.is_new(clause, patterns):
+        return same[-1] if same else None
+    meant = _meant(state, lesion)
+    return meant if meant is not None else (same[-1] if same and len(state.entries) > 1 else state.current)
+
+
+def _add(words: dict[str, list[tuple[int, int]]], more: dict[str, list[tuple[int, int]]]) -> None:
+    for key, spans in more.items():
+        words.setdefault(key, []).extend(spans)
+
+
+def _state_lesion(state: _State, clause: str, found: Described, possible: bool, patterns: Patterns) -> None:
+    chosen = _chosen(state, clause, found.lesion, patterns) if state.entries else None
+    if chosen is None:
+        state.entries.append(_Entry(found.lesion, found.places, found.words, possible))
+        state.current = len(state.entries) - 1
+        if state.current == 0:
+            signs: dict[str, Any] = {name: getattr(state.early.lesion, name) for name in _SIGN_NAMES}
+            state.entries[0].lesion = replace(found.lesion, **signs)
+            _add(state.entries[0].words, state.early.words)
     else:
-        reading.lesions[-1] = _merged(last, lesion)
-    reading.topic = "lesion"
+        entry = state.entries[chosen]
+        entry.lesion = _merged(entry.lesion, found.lesion)
+        entry.places += found.places
+        entry.possible &= possible or not names_lesion(clause, patterns)
+        _add(entry.words, found.words)
+        state.current = chosen
+    state.topic = "lesion"
 
 
-def _state_signs(reading: _Reading, signs: dict[str, str]) -> None:
-    """A sign belongs to the lesion stated last, and to earlier ones of which nothing else was said.
+def names_lesion(clause: str, patterns: Patterns) -> bool:
+    """Whether the clause has a noun for a lesion."""
+    return patterns.lesion.search(clause) is not None
 
-    One stated before any lesion belongs to the first.
+
+def _state_sign(entry: _Entry, sign: str, degree: str, span: tuple[int, int]) -> None:
+    change: dict[str, Any] = {sign: stronger(getattr(entry.lesion, sign), degree)}
+    entry.lesion = replace(entry.lesion, **change)
+    _add(entry.words, {sign: [span]})
+
+
+def _state_signs(state: _State, clause: Passage, signs: dict[str, Degree], patterns: Patterns) -> None:
+    """A sign belongs to the lesion whose place its clause names, else to the lesion spoken of last.
+
+    Then also to earlier ones of which nothing else was said. One stated before any lesion belongs to the first.
     """
-    for sign, degree in signs.items():
-        reading.sign_seen |= degree not in ("none", "unknown")
-        if not reading.lesions:
-            reading.early_signs[sign] = stronger(reading.early_signs.get(sign, "unknown"), degree)
-        for index, lesion in enumerate(reading.lesions):
-            before = getattr(lesion, sign)
-            if index == len(reading.lesions) - 1 or before == "unknown":
-                change: dict[str, Any] = {sign: stronger(before, degree)}
-                reading.lesions[index] = replace(lesion, **change)
+    if not signs:
+        return
+    words = Lesion(side=side_of(clause.text, patterns), regions=regions_of(clause.text, patterns))
+    meant = _meant(state, words)
+    for sign, found in signs.items():
+        state.sign_seen |= found.degree not in ("none", "unknown")
+        span = clause.span(found.start, found.end)
+        if not state.entries:
+            _state_sign(state.early, sign, found.degree, span)
+        for index, entry in enumerate(state.entries):
+            unsaid = getattr(entry.lesion, sign) == "unknown"
+            if index == meant or (meant is None and (index == state.current or unsaid)):
+                _state_sign(entry, sign, found.degree, span)
 
 
-def _only_around(clause: str) -> bool:
-    """Whether the clause names lesions only to say that something else is around them."""
-    return all(lexicon.AROUND_LESION.search(clause[: m.start()]) for m in lexicon.LESION.finditer(clause))
-
-
-def _only_parts(clause: str) -> bool:
-    """Whether the clause is on parts of lesions, or what is around them, alone: "the lesion core"."""
-    return all(
-        lexicon.PART_OF_LESION.search(before)
-        or lexicon.LESION_PART.match(after)
-        or lexicon.AROUND_LESION.search(before)
-        for before, after in ((clause[: m.start()], clause[m.end() :]) for m in lexicon.LESION.finditer(clause))
-    )
-
-
-def _is_statement(reading: _Reading, clause: str, spans: list[tuple[int, int, str]]) -> bool:
+def _is_statement(state: _State, clause: Passage, spans: list[Topic], patterns: Patterns) -> bool:
     """Whether the clause states a lesion, rather than pointing back at one while it speaks of a sign."""
-    known = bool(reading.lesions)
-    if _about_ventricle(clause) and (known or not spans):
+    known, text = bool(state.entries), clause.text
+    if statements.about_ventricle(clause, patterns) and (known or not spans):
         return False
     if not spans and known:
-        return reading.topic == "lesion" and _goes_on(clause)
+        return state.topic == "lesion" and statements.goes_on(text)
     if not spans:
-        around = lexicon.AROUND.search(subject(clause)) is not None
-        return _signal(clause) != "unknown" and bool(_regions(clause)) and not around
-    if spans[0][2] != "lesion" or _only_around(clause):
+        return _shows_signal(text, patterns)
+    if spans[0][2] != "lesion" or statements.only_around(text, patterns):
         return False
-    if known and _names_place(clause) and _located(reading.lesions[-1]) and _only_parts(clause):
+    located = known and _located(state.entries[state.current].lesion)
+    if located and names_place(text, patterns) and statements.only_parts(text, patterns):
         return False
-    return not known or _is_new(clause) or all(topic == "lesion" for _, _, topic in spans)
+    return not known or statements.is_new(text, patterns) or all(topic == "lesion" for _, _, topic in spans)
 
 
-def _agent(reading: _Reading, clause: str, spans: list[tuple[int, int, str]]) -> str:
-    """In a clause on a sign, before any lesion was stated: the words on the lesion that brings the sign about."""
-    if reading.lesions or not spans or spans[0][2] == "lesion":
-        return ""
-    for match in lexicon.LESION.finditer(clause):
-        if agent := lexicon.AGENT.search(clause[: match.start()]):
-            return clause[agent.start() :]
-    return ""
+def _shows_signal(text: str, patterns: Patterns) -> bool:
+    """Whether the clause says of a place that its signal is not as it should be, and so states a lesion by itself."""
+    if grammar.AROUND.search(statements.subject(text)) or grammar.SIGNAL_EVEN.match(text):
+        return False
+    told = signal_of(text, patterns) in ("high", "low", "mixed") or grammar.SIGNAL_ABNORMAL.search(text) is not None
+    hemisphere = "hemisphere" in text and side_of(text, patterns) != "unknown"
+    return told and (hemisphere or bool(regions_of(text, patterns)))
 
 
-def _new_topic(reading: _Reading, clause: str, spans: list[tuple[int, int, str]]) -> str:
-    if _about_ventricle(clause):
+def _new_topic(state: _State, clause: Passage, spans: list[Topic], patterns: Patterns) -> str:
+    if statements.about_ventricle(clause, patterns):
         return "ventricular_compression"
-    if spans and not (spans[0][2] == "lesion" and _only_parts(clause)):
+    if spans and not (spans[0][2] == "lesion" and statements.only_parts(clause.text, patterns)):
         return spans[0][2]
-    return "other" if _names_place(clause) else reading.topic
+    return "other" if names_place(clause.text, patterns) else state.topic
 
 
-def _read_clause(reading: _Reading, clause: str, about_ventricles: bool) -> None:
-    if lexicon.UNDETERMINED_SIDE.search(clause):
-        reading.side_withheld = True
-        if not _regions(clause):
+def _in_full(state: _State, clause: Passage) -> Passage:
+    """A clause such as "one is in the insula", said of lesions, with the noun that it leaves out."""
+    ellipsis = grammar.ELLIPSIS.match(clause.text)
+    if ellipsis is None or not (state.topic == "denial" or (state.topic == "lesion" and state.entries)):
+        return clause
+    return clause.cut(ellipsis.end()).led_by("another lesion")
+
+
+def _read_denial(state: _State, clause: Passage) -> None:
+    if grammar.NOT_A_WHOLE_NORMAL.search(clause.text) is None:
+        state.normal.append(clause.span(0, len(clause.text)))
+    state.topic = "denial"
+
+
+def _read_clause(state: _State, clause: Passage, about_ventricles: bool, patterns: Patterns) -> None:
+    clause = _in_full(state, clause)
+    text = clause.text
+    if grammar.UNDETERMINED_SIDE.search(text):
+        state.side_withheld = True
+        if not regions_of(text, patterns):
             return
-    spans = _topic_spans(clause)
-    signs = read_signs(clause, about_ventricles)
+    spans = statements.topics(text, patterns)
+    signs = read_signs(text, patterns, about_ventricles)
+    if not spans and state.topic in _SIGN_NAMES and (degree := bare_degree(text, patterns)):
+        signs = {state.topic: Degree(degree, 0, len(text))}
     named = any(topic == "lesion" for _, _, topic in spans)
-    reading.normal |= lexicon.NORMAL_BRAIN.search(clause) is not None
-    if named and _denied(clause):
-        reading.normal |= lexicon.NOT_A_WHOLE_NORMAL.search(clause) is None
-        reading.topic = "other"
-        signs = signs if reading.lesions else {s: d for s, d in signs.items() if d not in ("none", "unknown")}
-    elif _is_statement(reading, clause, spans):
-        _state_lesion(reading, clause, _lesion_part(clause, spans))
-    elif agent := _agent(reading, clause, spans):
-        _state_lesion(reading, agent, _lesion_part(agent, _topic_spans(agent)))
-    else:
-        reading.topic = _new_topic(reading, clause, spans)
-    _state_signs(reading, signs)
+    if normal := grammar.NORMAL_BRAIN.search(text):
+        state.normal.append(clause.span(normal.start(), normal.end()))
+    if named and statements.denied(text, patterns):
+        _read_denial(state, clause)
+        signs = signs if state.entries else {s: d for s, d in signs.items() if d.degree not in ("none", "unknown")}
+    elif named and statements.past(text, patterns):
+        state.topic = "other"
+    elif _is_statement(state, clause, spans, patterns):
+        part = statements.lesion_part(clause, patterns)
+        _state_lesion(state, text, described(part, patterns), statements.hedged(text, patterns), patterns)
+    elif not state.entries and spans and spans[0][2] != "lesion" and (cause := statements.introduced(clause, patterns)):
+        part = statements.lesion_part(cause, patterns)
+        _state_lesion(state, cause.text, described(part, patterns), False, patterns)
+    elif not (signs and not spans):
+        state.topic = _new_topic(state, clause, spans, patterns)
+    _state_signs(state, clause, signs, patterns)
 
 
-def parse_findings(text: str) -> Findings:
-    """What the report `text` says, in closed lists. Text that says nothing of the brain gives no lesions."""
-    reading = _Reading()
-    for sentence in sentences(text):
-        if lexicon.OTHER_ORGANS.search(sentence):
+def _read_sections(text: str, patterns: Patterns) -> list[Passage]:
+    """The sentences of a report without those that stand under a heading such as "history"."""
+    found = sentences(text)
+    last = max((i for i, one in enumerate(found) if patterns.heading.match(one.text)), default=-1)
+    kept, skipping = [], False
+    for index, sentence in enumerate(found):
+        if patterns.heading.match(sentence.text):
+            skipping = False
+        if patterns.skipped_heading.match(sentence.text):
+            skipping = index < last
             continue
-        about_ventricles = lexicon.VENTRICLE.search(sentence) is not None
-        for clause in clauses(sentence):
-            _read_clause(reading, clause, about_ventricles)
-    return reading.findings()
+        heading = patterns.heading.match(sentence.text)
+        if not skipping:
+            kept.append(sentence.cut(heading.end()).stripped() if heading else sentence)
+    return [sentence for sentence in kept if sentence.text]
+
+
+def _spans(text: str, found: list[tuple[int, int]]) -> tuple[Span, ...]:
+    return tuple(Span(start, end, text[start:end]) for start, end in sorted(set(found)))
+
+
+def _evidence(text: str, entry: _Entry, withheld: bool) -> LesionEvidence:
+    sides: dict[str, set[str]] = {}
+    for side, region in entry.places:
+        sides.setdefault(region, set()).add("unknown" if withheld else side)
+    places = [(_side_of_all(named, entry.lesion.side), region) for region, named in sides.items()]
+    words = {key: _spans(text, found) for key, found in entry.words.items() if found}
+    return LesionEvidence("possible" if entry.possible else "stated", tuple(places), words)
+
+
+def _side_of_all(named: set[str], whole: str) -> str:
+    """The side of a region that was named several times; where it has none of its own, that of the lesion."""
+    known = named - {"unknown"}
+    if not known:
+        return whole if whole != "bilateral" else "unknown"
+    return known.pop() if len(known) == 1 else "bilateral"
+
+
+def _result(text: str, state: _State) -> Reading:
+    if not state.entries:
+        normal = bool(state.normal) and not state.sign_seen
+        return Reading(Findings(normal=normal), (), _spans(text, state.normal if normal else []))
+    if state.side_withheld:
+        for entry in state.entries:
+            entry.lesion = replace(entry.lesion, side="unknown")
+    findings = Findings(False, tuple(entry.lesion for entry in state.entries))
+    evidence = tuple(_evidence(text, entry, state.side_withheld) for entry in state.entries)
+    return Reading(findings, evidence, ())
+
+
+def read_report(text: str, lexicon: Lexicon | None = None) -> Reading:
+    """What the report `text` says, in closed lists, with the words that each finding was read from.
+
+    `lexicon` is the package's own where none is given. Offsets are those of characters in `text`.
+    """
+    patterns = compiled(lexicon or default_lexicon())
+    state = _State()
+    for sentence in _read_sections(text, patterns):
+        if patterns.other_organs.search(sentence.text):
+            continue
+        about_ventricles = grammar.VENTRICLE.search(sentence.text) is not None
+        for clause in clauses(sentence, patterns):
+            _read_clause(state, clause, about_ventricles, patterns)
+    return _result(text, state)
+
+
+def parse_findings(text: str, lexicon: Lexicon | None = None) -> Findings:
+    """What the report `text` says, in closed lists. Text that says nothing of the brain gives no lesions."""
+    return read_report(text, lexicon).findings

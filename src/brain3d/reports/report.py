@@ -6,10 +6,12 @@ import json
 import textwrap
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from brain3d.reports.findings import Findings
-from brain3d.scans.types import Flag
+
+if TYPE_CHECKING:
+    from brain3d.scans.types import Flag
 
 SCHEMA_VERSION = "1.0"
 DISCLAIMER = (
@@ -55,6 +57,8 @@ class Report:
     @classmethod
     def from_dict(cls, values: Any) -> Report:
         """The inverse of `to_dict`. ValueError for values that are no report, or one of another schema version."""
+        from brain3d.scans.types import Flag  # late: reading findings needs none of what scans import
+
         try:
             report = cls(
                 text=values["report"],

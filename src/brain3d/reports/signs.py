@@ -6,46 +6,40 @@ import re
 from dataclasses import dataclass
 
 from brain3d.reports.clauses import has_verb
-from brain3d.reports.lexicon import DEGREE_WORDS, LESION, SIGNS, VENTRICLE, VENTRICLES_NORMAL
+from brain3d.reports.grammar import VENTRICLE, VENTRICLES_NORMAL
+from brain3d.reports.patterns import Patterns
 
 _RANK = {"unknown": 0, "none": 1, "present": 2, "mild": 3, "moderate": 4, "severe": 5}
-_DEGREE_OF = {word: degree for degree, words in DEGREE_WORDS.items() for word in words}
-_DEGREE = r"(?:high degree|" + "|".join(sorted(_DEGREE_OF, key=len, reverse=True)) + r")"
-_STOP = r"(?!(?:with|and|in|on|around|by|of|is|are|the|from|to|but|or|signals?|lesions?|mass|tumou?r)\b)"
-_BEFORE = re.compile(
-    rf"\b({_DEGREE}(?: (?:to|and|or) {_DEGREE})?)(?:,? {_STOP}[\w/-]+){{0,3}}"
-    r"(?: of(?: (?:the|mixed|surrounding|perilesional|vasogenic|adjacent))*)?\s*$"
-)
-_NOT_OF_THE_SIGN = r"(?![ -](?:high|low|hyper\w*|hypo\w*|iso\w*|signals?|lesion\w*|mass|tumou?r|portion|increased))"
-_AFTER = re.compile(
-    r"^[^,;]*?(?:\b(?:is|are|was|were|appears?|seems?|remains?|looks?|be)\b"
-    r"(?: (?!by\b|in\b|to\b)[\w-]+){0,3}?|:| -) "
-    rf"({_DEGREE}(?: (?:to|and|or) {_DEGREE})?)\b{_NOT_OF_THE_SIGN}"
-    rf"|\bto an? ({_DEGREE}) (?:degree|extent)\b"
-)
-# "Edema: the left insula, moderate". A degree before the next sign, which a space parts from it, is that sign's.
-_LABELLED = re.compile(rf"^\s*(?::|-) [^;]*?, ({_DEGREE}(?: (?:to|and|or) {_DEGREE})?)(?:,|$)")
 _SEEN = (
     r"(?:seen|visible|present|identified|detected|found|observed|evident|demonstrated|noted|shown|appreciated"
     r"|apparent|obvious|visuali[sz]ed)"
 )
-_NOT_BEFORE = re.compile(
-    r"\b(?:no|without|not|nor|neither|never|absence of|free of|lacks?|lacking|negative for|devoid of"
-    r"|absent)\b"
-    r"(?! (?:only|more than|less than)\b)"
-)
-_NOT_SEVERE = re.compile(r"\bnot (?:very |particularly )?(?:" + "|".join(DEGREE_WORDS["severe"]) + r")\b")
 _NOT_AFTER = re.compile(
-    rf"^[^,;]*?(?:\bnot (?:\w+ )?{_SEEN}\b|n't {_SEEN}\b|\b(?:absent|lacking|excluded|ruled out)\b)"
-    r"|^\s*(?::|-|is|are) (?:none|no|nil|negative)\b"
+    rf"^[^,;]*?(?:\bnot (?!only\b)(?:\w+ )?(?:{_SEEN}|significant|noticeable)\b|n't {_SEEN}\b"
+    r"|\b(?:cannot|can not|can't|could not) be (?:\w+ )?(?:seen|identified|found|detected|demonstrated)\b"
+    r"|\b(?:absent|lacking|excluded|ruled out)\b)"
+    r"|^-free\b|^\s*(?::|-|is|are) (?:none|no|nil|negative)\b"
 )
 _OPEN = re.compile(
     r"\b(?:cannot|could not|can not|can't) be (?:\w+ )?"
     r"(?:determined|assessed|evaluated|judged|excluded|ruled out)\b"
     rf"|\bnot (?:be )?(?:clearly|explicitly|definitely|reliably|well) {_SEEN}\b|\bnot (?:assess|evalu)able\b"
 )
+_OPEN_BEFORE = re.compile(r"\b(?:cannot|could not|can not|can't) (?:\w+ )?(?:exclude|rule out|assess|determine)\b")
 _LIST = re.compile(r"^(?:\s*,)?\s*(?:and/or|and|or|nor)?(?: [\w-]+){0,2}\s*$")
 _NOT_IN_LIST = re.compile(r"\b(?:but|with|without|around|in|of|no|not|near|by)\b")
+# Of the ventricles where it is denied, though they are not named.
+_BARE_COMPRESSION = re.compile(r"\bmass effect\b|\bcompression\b(?! of)")
+_CLAUSE_PART = re.compile(r"[,;]")
+
+
+@dataclass(frozen=True)
+class Degree:
+    """How much of a sign a clause states, and from where to where in the clause the words for it stand."""
+
+    degree: str
+    start: int
+    end: int
 
 
 @dataclass(frozen=True)
@@ -54,6 +48,8 @@ class _Mention:
     before: str
     after: str
     listed: bool  # coordinated with the mention before it: "edema, necrosis or ..."
+    start: int
+    end: int
 
 
 def stronger(one: str, other: str) -> str:
@@ -61,14 +57,14 @@ def stronger(one: str, other: str) -> str:
     return max(one, other, key=lambda degree: _RANK[degree])
 
 
-def _spans(clause: str) -> list[tuple[int, int, str]]:
-    spans = [(m.start(), m.end(), sign) for sign, pattern in SIGNS.items() for m in pattern.finditer(clause)]
-    spans += [(m.start(), m.end(), "lesion") for m in LESION.finditer(clause)]
+def _spans(clause: str, patterns: Patterns) -> list[tuple[int, int, str]]:
+    spans = [(m.start(), m.end(), sign) for sign, pattern in patterns.signs.items() for m in pattern.finditer(clause)]
+    spans += [(m.start(), m.end(), "lesion") for m in patterns.lesion.finditer(clause)]
     return sorted(spans)
 
 
-def _mentions(clause: str) -> list[_Mention]:
-    spans = _spans(clause)
+def _mentions(clause: str, patterns: Patterns) -> list[_Mention]:
+    spans = _spans(clause, patterns)
     mentions = []
     for index, (start, end, sign) in enumerate(spans):
         before = clause[spans[index - 1][1] if index else 0 : start]
@@ -77,32 +73,39 @@ def _mentions(clause: str) -> list[_Mention]:
             # The lesion may stand between a sign and its verb: "the edema around the lesion is mild".
             after = clause[end : spans[index + 2][0] if index + 2 < len(spans) else len(clause)]
         listed = bool(index) and bool(_LIST.match(before)) and not _NOT_IN_LIST.search(before)
-        mentions.append(_Mention(sign, before, after, listed and not has_verb(before)))
+        mentions.append(_Mention(sign, before, after, listed and not has_verb(before), start, end))
     return mentions
 
 
-def _strongest(words: str) -> str:
-    degrees = [_DEGREE_OF.get(word, "") for word in re.split(r"[\s,]+", words)]
-    known = [degree for degree in degrees if degree]
+def _strongest(words: str, patterns: Patterns) -> str:
+    known = [name for name, pattern in patterns.degrees.items() if pattern.search(words)]
     return max(known, key=lambda degree: _RANK[degree]) if known else "severe"
 
 
-def _own_degree(mention: _Mention) -> str | None:
+def _own_degree(mention: _Mention, patterns: Patterns) -> Degree | None:
     """What a mention's own words say, or None where it stands bare."""
-    before = re.split(r"[,;]", mention.before)[-1]
-    if _NOT_SEVERE.search(before) or _NOT_SEVERE.search(mention.after):
-        return "present"
-    if _OPEN.search(mention.after):
-        return "unknown"
-    if _NOT_BEFORE.search(before) or _NOT_AFTER.search(mention.after):
-        return "none"
-    if match := _BEFORE.search(before):
-        return _strongest(match.group(1))
-    if match := _AFTER.search(mention.after):
-        return _strongest(match.group(1) or match.group(2))
-    if match := _LABELLED.search(mention.after):
-        return _strongest(match.group(1))
+    before = _CLAUSE_PART.split(mention.before)[-1]
+    first, last = mention.start - len(before), mention.end
+    if patterns.not_severe.search(before) or patterns.not_severe.search(mention.after):
+        return Degree("present", mention.start, mention.end)
+    if match := _OPEN.search(mention.after):
+        return Degree("unknown", mention.start, last + match.end())
+    if _OPEN_BEFORE.search(before):
+        return Degree("unknown", mention.start, mention.end)
+    if match := patterns.not_before.search(before):
+        return Degree("none", first + match.start(), mention.end)
+    if match := _NOT_AFTER.search(mention.after):
+        return Degree("none", mention.start, last + match.end())
+    if match := patterns.degree_before.search(before):
+        return Degree(_strongest(match.group(1), patterns), first + match.start(), mention.end)
+    for pattern in (patterns.degree_after, patterns.degree_labelled):
+        if match := pattern.search(mention.after):
+            return Degree(_strongest(_matched(match), patterns), mention.start, last + match.end())
     return None
+
+
+def _matched(match: re.Match[str]) -> str:
+    return next(group for group in match.groups() if group)
 
 
 def _lists(mentions: list[_Mention]) -> list[list[_Mention]]:
@@ -115,31 +118,42 @@ def _lists(mentions: list[_Mention]) -> list[list[_Mention]]:
     return groups
 
 
-def _degrees(group: list[_Mention]) -> list[tuple[str, str]]:
+def _degrees(group: list[_Mention], patterns: Patterns) -> list[tuple[str, Degree]]:
     """Degrees in a list such as "no edema, necrosis or compression" or "edema and necrosis are mild"."""
-    own = [_own_degree(mention) for mention in group]
+    own = [_own_degree(mention, patterns) for mention in group]
     shared: str | None = None
-    if _NOT_BEFORE.search(re.split(r"[,;]", group[0].before)[-1]):
-        shared = own[0]
-    elif len(group) > 1 and has_verb(group[-1].after):
-        shared = own[-1]
-    return [(mention.sign, degree or shared or "present") for mention, degree in zip(group, own, strict=True)]
+    if own[0] and patterns.not_before.search(_CLAUSE_PART.split(group[0].before)[-1]):
+        shared = own[0].degree
+    elif len(group) > 1 and own[-1] and has_verb(group[-1].after):
+        shared = own[-1].degree
+    return [
+        (mention.sign, degree or Degree(shared or "present", mention.start, mention.end))
+        for mention, degree in zip(group, own, strict=True)
+    ]
 
 
-def read_signs(clause: str, about_ventricles: bool = False) -> dict[str, str]:
+def read_signs(clause: str, patterns: Patterns, about_ventricles: bool = False) -> dict[str, Degree]:
     """The degree of every sign that `clause` speaks of.
 
     Compression counts where it is of the ventricles: they are named in the clause, or `about_ventricles` says
     that the sentence is about them.
     """
     ventricles = about_ventricles or VENTRICLE.search(clause) is not None
-    result: dict[str, str] = {}
-    for group in _lists(_mentions(clause)):
-        for sign, degree in _degrees(group):
-            denied_effect = degree == "none" and "mass effect" in clause
+    result: dict[str, Degree] = {}
+    for group in _lists(_mentions(clause, patterns)):
+        for sign, found in _degrees(group, patterns):
+            denied_effect = found.degree == "none" and _BARE_COMPRESSION.search(clause) is not None
             if sign == "lesion" or (sign == "ventricular_compression" and not (ventricles or denied_effect)):
                 continue
-            result[sign] = stronger(result.get(sign, "unknown"), degree)
-    if VENTRICLES_NORMAL.search(clause):
-        result.setdefault("ventricular_compression", "none")
+            before = result.get(sign)
+            if before is None or stronger(before.degree, found.degree) != before.degree:
+                result[sign] = found
+    if "ventricular_compression" not in result and (normal := VENTRICLES_NORMAL.search(clause)):
+        result["ventricular_compression"] = Degree("none", normal.start(), normal.end())
     return result
+
+
+def bare_degree(clause: str, patterns: Patterns) -> str | None:
+    """The degree in a clause that says nothing else: "severe", "it is mild"."""
+    match = patterns.degree_alone.search(clause)
+    return _strongest(match.group(1), patterns) if match else None
