@@ -9,11 +9,11 @@ import traceback
 from collections.abc import Sequence
 
 from brain3d import __version__
-from brain3d.cli import demo, evaluate, inspect, models, phantom, report, train
+from brain3d.cli import compare, demo, evaluate, inspect, models, phantom, report, score, train
 from brain3d.cli.common import RAW, check_seed
 
 DONE, OUR_FAULT, CALLERS_FAULT, INTERRUPTED = 0, 1, 2, 130
-COMMANDS = (report, inspect, demo, phantom, train, evaluate, models)
+COMMANDS = (report, inspect, demo, phantom, train, evaluate, score, compare, models)
 DEBUG_HELP = "on an error, show where it arose"
 EPILOG = """examples:
   brain3d report --sample                  read the scan that comes with the package

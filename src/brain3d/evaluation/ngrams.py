@@ -22,14 +22,14 @@ def count_matrices(token_lists: Sequence[Sequence[str]], order: int) -> list[spa
     lengths = np.array([len(item) for item in ids])
     flat = np.concatenate([*ids, np.empty(0, np.int64)])
     text = np.repeat(np.arange(len(ids)), lengths)
+    # `codes[i]` names the n-gram that starts at token i, -1 where the text ends before it does
     codes, found = flat, []
     for n in range(1, order + 1):
         if n > 1:
-            together = text[n - 1 :] == text[: len(text) - n + 1]
+            starts = np.arange(max(len(flat) - n + 1, 0))
+            together = text[starts] == text[starts + n - 1]
             longer = np.full(len(flat), -1, np.int64)
-            # `codes[i]` names the (n-1)-gram that starts at token i, so the next token completes the n-gram
-            start = codes[: len(flat) - n + 1]
-            longer[: len(start)] = np.where(together, start * (flat.max(initial=0) + 1) + flat[n - 1 :], -1)
+            longer[starts] = np.where(together, codes[starts] * (flat.max(initial=0) + 1) + flat[starts + n - 1], -1)
             codes = longer
         there = codes >= 0
         distinct, inverse = np.unique(codes[there], return_inverse=True)

@@ -18,8 +18,6 @@ _FUNCTION_WORDS = re.compile(
     r"|necrosis|brain|compression|tumou?r|mass|without|unremarkable)\b",
     re.IGNORECASE,
 )
-TEXT_KEYS = ("mirrored", "nearest", "paraphrase")
-PATH_KEYS = ("image", "mask")
 
 
 @dataclass(frozen=True)
@@ -131,9 +129,18 @@ def _pair(values: dict[str, Any], line: int, folder: Path) -> tuple[Pair, list[P
     if healthy is not None and not isinstance(healthy, bool):
         problems.append(Problem(line, name, "bad_healthy", '"healthy" is neither true nor false; it is not used'))
         healthy = None
-    paths = {key: _path(values, key, folder) for key in PATH_KEYS}
-    texts = {key: _text(values, key) for key in TEXT_KEYS}
-    pair = Pair(name, line, _text(values, "reference"), _text(values, "candidate"), healthy, **paths, **texts)
+    pair = Pair(
+        id=name,
+        line=line,
+        reference=_text(values, "reference"),
+        candidate=_text(values, "candidate"),
+        healthy=healthy,
+        image=_path(values, "image", folder),
+        mask=_path(values, "mask", folder),
+        mirrored=_text(values, "mirrored"),
+        nearest=_text(values, "nearest"),
+        paraphrase=_text(values, "paraphrase"),
+    )
     if pair.mask is not None and pair.image is None:
         problems.append(Problem(line, name, "mask_without_image", "has a mask, but no image to place it; not grounded"))
         pair = replace(pair, mask=None)
@@ -166,16 +173,16 @@ def read_pairs(path: Path) -> tuple[list[Pair], list[Problem]]:
         try:
             pair, found = _pair(_parse(line), number, path.parent)
         except _Unusable as error:
-            problems.append(Problem(number, "", error.args[0], f"line {number}: {error.args[1]}", skipped=True))
+            problems.append(Problem(number, "", error.args[0], error.args[1], skipped=True))
             continue
         if pair.id in pairs:
-            reason = f"line {number}: the id {pair.id} was met in line {pairs[pair.id].line}; only that one is scored"
+            reason = f"the id {pair.id} was met in line {pairs[pair.id].line}; only that one is scored"
             problems.append(Problem(number, pair.id, "duplicate_id", reason, skipped=True))
             continue
         pairs[pair.id] = pair
         problems.extend(found)
     if not pairs:
-        why = f" ({problems[0].reason})" if problems else ""
+        why = f" (line {problems[0].line}: {problems[0].reason})" if problems else ""
         raise InputError(f'{path}: no pair to score{why}; give JSON Lines of {{"id", "reference", "candidate"}}')
     return list(pairs.values()), problems
 
@@ -190,7 +197,7 @@ def read_training(path: Path, evaluated: set[str]) -> tuple[list[Pair], list[Pro
     problems = [problem for problem in problems if problem.kind != "failed"]
     for pair in pairs:
         if pair.id in evaluated:
-            reason = f"training line {pair.line}: {pair.id} is also evaluated; left out of the training references"
+            reason = f"training case {pair.id} is also evaluated; left out of the training references"
             problems.append(Problem(pair.line, pair.id, "train_and_test", reason, skipped=True))
     if not kept:
         raise InputError(f"{path}: no training reference that is not also evaluated; give other cases")

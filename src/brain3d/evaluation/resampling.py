@@ -50,7 +50,7 @@ def swap_sums(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Summed rows of two systems (N, W) after swapping them in a random half of the cases, many times.
 
-    Returns two (permutations, W) arrays. Under the null hypothesis that it does not matter which system answered a case,
+    Returns two (permutations, W) arrays. Where it does not matter which system answered a case (the null hypothesis),
     they are as likely as the sums that were seen.
     """
     cases = len(first)

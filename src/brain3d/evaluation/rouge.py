@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -16,10 +16,10 @@ _SHORTEST_STEMMED = 4
 
 
 @lru_cache(maxsize=1)
-def _stemmer() -> lru_cache:  # type: ignore[type-arg]
+def _stemmer() -> Callable[[str], str]:
     from nltk.stem.porter import PorterStemmer
 
-    return lru_cache(maxsize=100_000)(PorterStemmer().stem)  # type: ignore[return-value]
+    return lru_cache(maxsize=100_000)(PorterStemmer().stem)
 
 
 def stems(text: str) -> list[str]:

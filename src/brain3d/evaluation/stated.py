@@ -119,11 +119,11 @@ def region_family(stated: Stated) -> Family:
     """Regions as micro-F1, per case as F1 and Jaccard, and (lesion, side, region) as micro-F1."""
 
     def rows(cases: Cases, answers: Answers) -> list[np.ndarray]:
-        asked = cases.reference >= 0
+        asked = np.asarray(cases.reference >= 0)
         wanted, said = _both(stated.regions, cases.reference), _both(stated.regions, answers.text)
         said &= asked[:, None]
         hits, sizes = (wanted & said).sum(axis=1), wanted.sum(axis=1) + said.sum(axis=1)
-        named = wanted.any(axis=1)
+        named = np.asarray(wanted.any(axis=1))
         tuples_wanted, tuples_said = _both(stated.placed, cases.reference), _both(stated.placed, answers.text)
         tuples_said &= asked[:, None]
         tuples = (tuples_wanted & tuples_said).sum(axis=1), tuples_wanted.sum(axis=1) + tuples_said.sum(axis=1)
