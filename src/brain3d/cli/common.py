@@ -163,7 +163,7 @@ def refuse_overwriting(files: list[OutputFile], scan: Path) -> None:
     refuse_clashes(files, [file.path for file in files if is_part(file.path, scan)])
 
 
-def show_tables(tables: Sequence[Any], width: int = 140) -> None:
+def show_tables(tables: Sequence[Any], width: int = 150) -> None:
     """Print tables and lines, in colour on a terminal; what stdout's encoding does not know becomes a "?"."""
     from brain3d.evaluation.terminal import render
 

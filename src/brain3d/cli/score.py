@@ -48,7 +48,7 @@ def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
 
 
 def _width() -> int:
-    return max(shutil.get_terminal_size((140, 40)).columns, 130) if sys.stdout.isatty() else 140
+    return max(shutil.get_terminal_size((150, 40)).columns, 130) if sys.stdout.isatty() else 150
 
 
 def run(args: argparse.Namespace) -> None:

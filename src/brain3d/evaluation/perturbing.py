@@ -156,7 +156,7 @@ ERRORS: dict[str, Callable[[str], str]] = {
     "signs negated": negate_signs,
     "lesion deleted": delete_lesion,
     "lesion invented": invent_lesion,
-    "degree exaggerated": exaggerate,
+    "degree raised": exaggerate,
     "lobe replaced": replace_lobe,
 }
-PARAPHRASED = "paraphrased"
+PARAPHRASED = "reworded"

@@ -83,7 +83,7 @@ def _move(measure: Measure, before: np.ndarray, after: np.ndarray) -> float | No
 
 
 def seen_errors(moved: dict[str, float | None]) -> int:
-    """How many of the errors move a metric at least 0.01 further than the paraphrase does."""
+    """How many of the errors move a metric at least 0.01 further than other words do."""
     harmless = abs(moved[PARAPHRASED] or 0.0)
     return sum(abs(moved[name] or 0.0) > harmless + 0.01 for name in ERRORS)
 
@@ -105,7 +105,7 @@ def self_test_table(result: dict[str, Any]) -> list[Table | Text | str]:
     return [
         table,
         f"{result['cases']} references, changed and scored against themselves; a metric's move is given as a share of "
-        "its best value. Only the cases that a change alters are counted.",
-        f"paraphrase: {result['paraphrase']}. A metric worth trusting moves with an error and not with a paraphrase. "
-        "errors seen: those that move it at least 0.01 further than the paraphrase does.",
+        "its best value. Only the cases that a change alters are counted; -: the metric has no value on these alone.",
+        f"reworded: {result['paraphrase']}. A metric worth trusting moves with an error and not with other words. "
+        "errors seen: those that move it at least 0.01 further than other words do.",
     ]

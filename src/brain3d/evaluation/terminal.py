@@ -23,7 +23,7 @@ LEGEND = (
     "skill: (score - best trivial) / (best possible - best trivial). no skill: not better than the best trivial "
     "report. saturated: the best trivial report is within 0.02 of the best possible."
 )
-WIDTH = 140
+WIDTH = 150
 SHOWN_PROBLEMS = 20
 
 
@@ -52,7 +52,9 @@ def render(items: Iterable[Table | Text | str], *, width: int = WIDTH, color: bo
 
 
 def _group_table(title: str, metrics: dict[str, dict[str, Any]]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False
+    )
     table.add_column("metric", no_wrap=True)
     for heading in ("value", "95 % CI", "n", "constant", "shuffled", "nearest", "skill", "p (Holm)"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -130,7 +132,7 @@ def score_tables(content: dict[str, Any]) -> list[Table | Text | str]:
 def comparison_table(content: dict[str, Any]) -> list[Table | Text | str]:
     """Two runs' scores on the same cases."""
     table = Table(
-        title="B - A, on the same cases", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+        title="B - A, on the same cases", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1)
     )
     table.add_column("metric", no_wrap=True)
     for heading in ("A", "B", "difference", "95 % CI", "p", "p (Holm)", "n"):
