@@ -32,12 +32,15 @@ class Setting:
     problems: list[Problem]
 
 
-def _healthy(pairs: Sequence[Pair], references: np.ndarray, findings: Stated) -> np.ndarray:
-    """1 healthy, 0 ill: as the line says, else as its reference does; MISSING where neither tells."""
+def _healthy(
+    pairs: Sequence[Pair], references: np.ndarray, findings: Stated, places: np.ndarray, masks: Sequence[MaskTruth]
+) -> np.ndarray:
+    """1 healthy, 0 ill: as the line says, else as its reference does, else its mask; MISSING where none tells."""
     said = np.where(findings.ill[references], 0, np.where(findings.normal[references], 1, MISSING))
-    said = np.where(references >= 0, said, MISSING)
-    given = [MISSING if pair.healthy is None else int(pair.healthy) for pair in pairs]
-    return np.where(np.array(given, int) != MISSING, given, said)
+    masked = np.array([MISSING if place < 0 else int(masks[place].empty) for place in places.tolist()], int)
+    said = np.where((references >= 0) & (said != MISSING), said, masked)
+    given = np.array([MISSING if pair.healthy is None else int(pair.healthy) for pair in pairs], int)
+    return np.where(given != MISSING, given, said)
 
 
 def _measured_masks(pairs: Sequence[Pair]) -> tuple[list[MaskTruth], np.ndarray, list[Problem]]:
@@ -70,10 +73,6 @@ class _Texts:
         return np.array([self.add(text) for text in texts], int)
 
 
-def _cases(pairs: Sequence[Pair], references: np.ndarray, findings: Stated, masks: np.ndarray) -> Cases:
-    return Cases(references, _healthy(pairs, references, findings), masks)
-
-
 def prepare(pairs: Sequence[Pair], training: Sequence[Pair] | None, *, seed: int = 0) -> Setting:
     """Gather the texts, read their findings once, measure the masks, draw the constant reports."""
     texts = _Texts()
@@ -91,8 +90,11 @@ def prepare(pairs: Sequence[Pair], training: Sequence[Pair] | None, *, seed: int
     everything = list(texts.index)
     findings = _joined(known, read_all(everything[len(before) :]))
     masks, places, problems = _measured_masks(pairs)
-    cases = _cases(pairs, references, findings, places)
-    own = cases if training is None else _cases(taught, taught_references, findings, none_of(len(taught)))
+    cases = Cases(references, _healthy(pairs, references, findings, places, masks), places)
+    own = cases
+    if training is not None:
+        nowhere = none_of(len(taught))
+        own = Cases(taught_references, _healthy(taught, taught_references, findings, nowhere, ()), nowhere)
     if (mirrored >= 0).any():
         mirrored = np.where(mirrored < 0, FAILED, mirrored)
     given = nearest if (nearest >= 0).all() else None

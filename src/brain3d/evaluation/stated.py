@@ -214,7 +214,7 @@ def contradiction_family(stated: Stated) -> Family:
         wrong = np.where(answers.text >= 0, stated.contradicts[np.maximum(answers.text, 0)], True)
         return [mean_rows(wrong.astype(float), np.ones(len(wrong), bool))]
 
-    measure = Measure("findings/contradictions", "reports that contradict themselves", ratio, 0.0, higher=False)
+    measure = Measure("findings/contradictions", "contradicts itself", ratio, 0.0, higher=False)
     return Family((measure,), rows)
 
 
