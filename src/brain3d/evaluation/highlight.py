@@ -65,7 +65,7 @@ def verdict(what: str, own: Findings, other: Findings) -> str:
     if kind == "region":
         return _agreement(name in overall_regions(other)) if name in overall_regions(own) else ""
     mine, theirs = overall_attribute(own, name), overall_attribute(other, name)
-    if mine == "unknown":
+    if mine == "unknown" or (mine == "none" and theirs == "unknown"):
         return ""
     return _agreement(same_degree(mine, theirs))
 
@@ -102,6 +102,6 @@ def differences(reference: Findings, candidate: Findings) -> list[str]:
         found.append("regions added: " + ", ".join(sorted(invented)))
     for name in SIGNS:
         a, b = overall_attribute(reference, name), overall_attribute(candidate, name)
-        if a != "unknown" and not same_degree(a, b):
+        if a != "unknown" and (a, b) != ("none", "unknown") and not same_degree(a, b):
             found.append(f"{name.replace('_', ' ')} {'not stated' if b == 'unknown' else b} instead of {a}")
     return found

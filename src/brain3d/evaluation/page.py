@@ -23,7 +23,12 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #18181b; background: #fff; max-width: 1180px; margin: 2em auto;
   padding: 0 1.5em; }
 h1 { font-size: 1.6em; margin-bottom: 0.2em; } h2 { font-size: 1.2em; margin-top: 2em; } h3 { font-size: 1em; }
-table { border-collapse: collapse; width: 100%; } th, td { padding: 0.25em 0.6em; text-align: right; }
+table { border-collapse: collapse; width: 100%; } .scores { table-layout: fixed; font-size: 0.93em; }
+.scores th, .scores td { white-space: nowrap; padding: 0.25em 0.4em; }
+.scores th:first-child { width: 19%; } .scores th:nth-child(3) { width: 11%; }
+.scores td:first-child { white-space: normal; } .scores th:nth-child(4) { width: 220px; }
+.scores th:nth-child(5) { width: 4%; } .scores td:last-child { white-space: normal; }
+th, td { padding: 0.25em 0.6em; text-align: right; }
 th { font-weight: 600; color: #52525b; border-bottom: 1px solid #d4d4d8; } td { border-bottom: 1px solid #f4f4f5; }
 th:first-child, td:first-child { text-align: left; } td svg { vertical-align: middle; display: block; }
 .matrix { width: auto; } .matrix td { min-width: 4.5em; text-align: center; } .matrix td.strong { color: #fff; }
@@ -81,7 +86,7 @@ def _summary(content: dict[str, Any]) -> str:
     parts = [f"<p>{key()}</p>"]
     for name, found in by_group(content["metrics"]).items():
         rows = "".join(_metric_row(item) for item in found.values())
-        parts.append(f"<h3>{escape(GROUPS[name])}</h3><table><tr>{head}</tr>{rows}</table>")
+        parts.append(f"<h3>{escape(GROUPS[name])}</h3><table class='scores'><tr>{head}</tr>{rows}</table>")
     settings = content["settings"]
     notes = [
         f"CI: {settings['interval']}, {settings['resamples']} resamples, seed {settings['seed']}.",
@@ -109,7 +114,7 @@ def _distributions(pairs: Sequence[Pair], scores: Scores) -> str:
         "references": [len(pair.reference.split()) for pair in pairs if pair.reference],
         "candidates": [len(pair.candidate.split()) for pair in pairs if pair.candidate],
     }
-    longest = float(max([10, *(int(np.percentile(found, 99)) for found in words.values() if found)]))
+    longest = float(max([10, *(int(np.percentile(found, 95)) for found in words.values() if found)]))
     drawing = histogram(words, low=0.0, high=longest, colours=["#71717a", COLOURS["model"]])
     figures.append(f"<figure>{drawing}<figcaption>words: references grey, candidates blue</figcaption></figure>")
     return f'<div class="charts">{"".join(figures)}</div>'
