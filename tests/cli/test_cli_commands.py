@@ -16,7 +16,7 @@ from brain3d.cli import models
 from brain3d.cli.main import main
 
 Run = Callable[..., tuple[int, str, str]]
-COMMANDS = ("report", "inspect", "demo", "phantom", "train", "evaluate", "models")
+COMMANDS = ("report", "inspect", "demo", "phantom", "train", "evaluate", "score", "compare", "models")
 
 
 def brain3d_process(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from brain3d.evaluation.measures import Answers, Family, Measure, counted
 from brain3d.evaluation.resampling import RESAMPLES, bootstrap_sums, holm, interval, p_value, split, swap_sums
 from brain3d.evaluation.setting import Setting
-from brain3d.evaluation.trivial import Skill, constant_rows, none_of, rank_constants, shuffled_rows, skill
+from brain3d.evaluation.trivial import Skill, constant_rows, lone, none_of, rank_constants, shuffled_rows, skill
 
 SYSTEMS = ("model", "constant", "shuffled", "nearest")
 
@@ -33,9 +33,10 @@ def family_rows(family: Family, setting: Setting, seed: int) -> list[Scored]:
     if any(untold):
         again = rank_constants(family, setting.constants, cases, seed)
         ranked = [b if useless else a for a, b, useless in zip(ranked, again, untold, strict=True)]
+    spared = lone(cases) if setting.training is cases else none_of(0)
     systems = {
         "model": family.rows(cases, answers),
-        "constant": constant_rows(family, ranked, cases),
+        "constant": constant_rows(family, ranked, cases, spared),
         "shuffled": shuffled_rows(family, cases, answers, seed),
     }
     if setting.nearest is not None:

@@ -125,16 +125,14 @@ def scores_schema() -> dict[str, Any]:
 def scores_json(content: dict[str, Any]) -> bytes:
     """The scores as JSON: readable, but for the rows of cases, which stand on one line for each metric."""
     rows = content["rows"]
-    head = json.dumps({k: v for k, v in content.items() if k != "rows"}, indent=2, ensure_ascii=False, allow_nan=False)
+    head = json.dumps({k: v for k, v in content.items() if k != "rows"}, indent=2, allow_nan=False)
     lines = [
         f"{json.dumps(name)}: {json.dumps(value, separators=(',', ':'), allow_nan=False)}"
         for name, value in rows["metrics"].items()
     ]
-    named = ",\n".join(
-        f"{json.dumps(key)}: {json.dumps(rows[key], ensure_ascii=False)}" for key in ("ids", "references")
-    )
+    named = ",\n".join(f"{json.dumps(key)}: {json.dumps(rows[key])}" for key in ("ids", "references"))
     table = '"rows": {\n' + named + ',\n"metrics": {\n' + ",\n".join(lines) + "\n}}"
-    return (head.removesuffix("\n}") + ",\n" + table + "\n}\n").encode("utf-8", "surrogatepass")
+    return (head.removesuffix("\n}") + ",\n" + table + "\n}\n").encode("ascii")
 
 
 def read_and_score(path: Path, train: Path | None = None, **options: Any) -> tuple[list[Pair], Scores]:

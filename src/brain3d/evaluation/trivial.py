@@ -82,19 +82,19 @@ def for_all(text: int, cases: int) -> Answers:
 def rank_constants(family: Family, candidates: np.ndarray, cases: Cases, seed: int) -> list[np.ndarray]:
     """For each measure of a family, the candidates (text indices) from best to worst on the training `cases`.
 
-    Compared on a sample drawn by `seed`. A case whose own reference a candidate is has no say about that one.
+    Compared on a sample drawn by `seed`. A case from which alone a candidate comes has no say about that one.
     Candidates by which nothing counts come last, in their own order.
     """
     most, size = (SLOW_CONSTANTS, SLOW_SAMPLE) if family.slow else (MOST_CONSTANTS, SAMPLE)
     candidates = candidates[:most]
-    sample = cases.take(sample_of(len(cases.reference), size, seed))
+    sample, alone = cases.take(sample_of(len(cases.reference), size, seed)), lone(cases)
     count = len(sample.reference)
     sums: list[list[np.ndarray]] = [[] for _ in family.measures]
     for start in range(0, len(candidates), _PORTION):
         portion = candidates[start : start + _PORTION]
         texts = np.repeat(portion, count)
         repeated = sample.take(np.tile(np.arange(count), len(portion)))
-        others = (repeated.reference != texts)[:, None]
+        others = ~((repeated.reference == texts) & np.isin(texts, alone))[:, None]
         for index, rows in enumerate(family.rows(repeated, Answers(texts, texts))):
             sums[index].append((rows * others).reshape(len(portion), count, -1).sum(axis=1))
     return [
@@ -108,8 +108,17 @@ def _best_first(measure: Measure, values: np.ndarray) -> np.ndarray:
     return np.argsort(keys, kind="stable")
 
 
-def constant_rows(family: Family, ranked: Sequence[np.ndarray], cases: Cases) -> list[np.ndarray]:
-    """The rows of each measure's best constant; a case whose own reference it is gets the runner-up instead."""
+def lone(cases: Cases) -> np.ndarray:
+    """The texts that are the reference of one case alone: given as a constant, that case would get its own back."""
+    found, counts = np.unique(cases.reference[cases.reference >= 0], return_counts=True)
+    return np.asarray(found[counts == 1])
+
+
+def constant_rows(family: Family, ranked: Sequence[np.ndarray], cases: Cases, spared: np.ndarray) -> list[np.ndarray]:
+    """The rows of each measure's best constant.
+
+    Where that is one of the `spared` texts, the case whose own reference it is gets the runner-up instead.
+    """
     known: dict[int, list[np.ndarray]] = {}
 
     def rows_of(text: int) -> list[np.ndarray]:
@@ -120,7 +129,7 @@ def constant_rows(family: Family, ranked: Sequence[np.ndarray], cases: Cases) ->
     found = []
     for index, order in enumerate(ranked):
         rows = rows_of(int(order[0]))[index]
-        own = cases.reference == order[0]
+        own = (cases.reference == order[0]) & np.isin(order[0], spared)
         if own.any() and len(order) > 1:
             rows = np.where(own[:, None], rows_of(int(order[1]))[index], rows)
         found.append(rows)
