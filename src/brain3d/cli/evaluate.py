@@ -26,6 +26,7 @@ def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--cache", metavar="FOLDER", help="keep prepared volumes there; other models read the same scans faster"
     )
+    parser.add_argument("--split", metavar="NAME", help="only the studies of this split")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N studies")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="scans at once (default: 8)")
     parser.add_argument("--no-mirror-check", action="store_true", help="as for `brain3d report`")
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> None:
             mirror_check=not args.no_mirror_check,
             neighbours=Path(args.neighbours) if args.neighbours else None,
             cache=Path(args.cache) if args.cache else None,
+            split=args.split,
         )
     print(result["table"], end="")
     failed = result["failed"]

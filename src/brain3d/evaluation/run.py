@@ -25,6 +25,7 @@ from brain3d.evaluation.baselines import (
     rows,
     shelve,
 )
+from brain3d.evaluation.kept_pairs import kept_files
 from brain3d.evaluation.predictions import (
     Prediction,
     PredictionFile,
@@ -61,21 +62,24 @@ def evaluate(
     mirror_check: bool = True,
     neighbours: Path | None = None,
     cache: Path | None = None,
+    split: str | None = None,
 ) -> dict[str, Any]:
     """Generate a report for every scan of `manifest` and for its mirror image, and score them.
 
-    `output` keeps predictions.jsonl (an interrupted run continues from it), scores.json and table.md; without
-    it nothing is kept. `neighbours` is a manifest of training studies whose reports the nearest-report
-    baseline copies; without it, it copies the reports of the other evaluated studies. `cache` is a folder for the
-    prepared volumes, so that another run on the same scans need not prepare them again. Returns the content of
-    scores.json, with the table under "table". Raises InputError for a manifest that cannot be scored, for
-    neighbours that hold nobody else, and for an output folder that cannot be written or holds another run.
+    `output` keeps predictions.jsonl (an interrupted run continues from it), scores.json, table.md, and the reports as
+    pairs.jsonl with their report_scores.json; without it nothing is kept. `neighbours` is a manifest of training studies
+    whose reports the nearest-report baseline copies; without it, it copies the reports of the other evaluated studies.
+    `cache` is a folder for the prepared volumes, so that another run on the same scans need not prepare them again.
+    `split` names the studies to take. Returns the content of scores.json, with the table under "table". Raises
+    InputError for a manifest that cannot be scored, for neighbours that hold nobody else, and for an output folder that
+    cannot be written or holds another run.
     """
     from brain3d.reading import load
 
-    studies = read_manifest(manifest)[:limit]
+    studies = [study for study in read_manifest(manifest) if split in (None, study.split)][:limit]
     if not studies:
-        raise InputError(f"{manifest}: no studies to evaluate")
+        of_split = "" if split is None else f" of the split {split}"
+        raise InputError(f"{manifest}: no studies{of_split} to evaluate")
     sources = [load_source(study) for study in studies]
     shelved = None if neighbours is None else _neighbour_studies(neighbours, studies)
     reader = load(model, device=device)
@@ -95,7 +99,7 @@ def evaluate(
         result = score(sources, predictions, shelf=shelf)
         result = {"schema_version": SCORES_VERSION, **settings, **result}
         if output is not None:
-            _write(place, result)
+            _write(place, result, kept_files(studies, sources, predictions, place))
     return result
 
 
@@ -238,12 +242,13 @@ def _table(
     return "\n\n".join(parts) + "\n"
 
 
-def _write(folder: Path, result: dict[str, Any]) -> None:
-    """Write scores.json and table.md, each whole or not at all; InputError where that cannot be done."""
+def _write(folder: Path, result: dict[str, Any], more: dict[str, str]) -> None:
+    """Write scores.json, table.md and `more`, each whole or not at all; InputError where that cannot be done."""
     content = {key: value for key, value in result.items() if key != "table"}
     files = {
         "scores.json": json.dumps(content, indent=2, allow_nan=False) + "\n",
         "table.md": result["table"],
+        **more,
     }
     for name, text in files.items():
         partial = folder / f"{name}.partial"
