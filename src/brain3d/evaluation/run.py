@@ -67,10 +67,10 @@ def evaluate(
     """Generate a report for every scan of `manifest` and for its mirror image, and score them.
 
     `output` keeps predictions.jsonl (an interrupted run continues from it), scores.json, table.md, and the reports as
-    pairs.jsonl with their report_scores.json; without it nothing is kept. `neighbours` is a manifest of training studies
-    whose reports the nearest-report baseline copies; without it, it copies the reports of the other evaluated studies.
-    `cache` is a folder for the prepared volumes, so that another run on the same scans need not prepare them again.
-    `split` names the studies to take. Returns the content of scores.json, with the table under "table". Raises
+    pairs.jsonl with their report_scores.json; without it nothing is kept. `neighbours` is a manifest of training
+    studies whose reports the nearest-report baseline copies; without it, it copies the reports of the other evaluated
+    studies. `cache` is a folder for the prepared volumes, so that another run on the same scans need not prepare them
+    again. `split` names the studies to take. Returns the content of scores.json, with the table under "table". Raises
     InputError for a manifest that cannot be scored, for neighbours that hold nobody else, and for an output folder that
     cannot be written or holds another run.
     """

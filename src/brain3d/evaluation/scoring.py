@@ -90,11 +90,10 @@ def _content(
     absent: Sequence[Absent],
 ) -> dict[str, Any]:
     skipped = [problem for problem in problems if problem.skipped]
-    failed = [problem for problem in problems if problem.kind == "failed"]
     return {
         "schema_version": SCORES_VERSION,
         "cases": len(pairs),
-        "failed": len(failed),
+        "failed": sum(pair.candidate is None for pair in pairs),
         "skipped": len(skipped),
         "healthy": int((setting.cases.healthy == 1).sum()),
         "grounded": len(setting.masks),
