@@ -29,7 +29,7 @@ class Scored:
 def family_rows(family: Family, setting: Setting, seed: int) -> list[Scored]:
     cases, answers = setting.cases, setting.answers
     ranked = rank_constants(family, setting.constants, setting.training, seed)
-    untold = [not _says_anything(family, index, setting) for index in range(len(family.measures))]
+    untold = _untold(family, setting)
     if any(untold):
         again = rank_constants(family, setting.constants, cases, seed)
         ranked = [b if useless else a for a, b, useless in zip(ranked, again, untold, strict=True)]
@@ -51,11 +51,12 @@ def family_rows(family: Family, setting: Setting, seed: int) -> list[Scored]:
     ]
 
 
-def _says_anything(family: Family, index: int, setting: Setting) -> bool:
-    """Whether the training references can tell one constant from another by this measure (no mask: no grounding)."""
-    count = len(setting.training.reference)
-    own = Answers(setting.training.reference, none_of(count))
-    return bool(family.rows(setting.training, own)[index].any()) or setting.training is setting.cases
+def _untold(family: Family, setting: Setting) -> list[bool]:
+    """For each measure whether the training references cannot tell constants apart (no masks: no grounding)."""
+    if setting.training is setting.cases:
+        return [False] * len(family.measures)
+    own = Answers(setting.training.reference, none_of(len(setting.training.reference)))
+    return [not rows.any() for rows in family.rows(setting.training, own)]
 
 
 def estimate_all(scored: Sequence[Scored], seed: int, resamples: int) -> list[dict[str, Any]]:

@@ -25,9 +25,10 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #18181b; background: #fff; m
 h1 { font-size: 1.6em; margin-bottom: 0.2em; } h2 { font-size: 1.2em; margin-top: 2em; } h3 { font-size: 1em; }
 table { border-collapse: collapse; width: 100%; } .scores { table-layout: fixed; font-size: 0.93em; }
 .scores th, .scores td { white-space: nowrap; padding: 0.25em 0.4em; }
-.scores th:first-child { width: 19%; } .scores th:nth-child(3) { width: 11%; }
+.scores th:first-child { width: 17%; } .scores th:nth-child(3) { width: 11%; }
 .scores td:first-child { white-space: normal; } .scores th:nth-child(4) { width: 220px; }
-.scores th:nth-child(5) { width: 4%; } .scores td:last-child { white-space: normal; }
+.scores th:nth-child(5) { width: 4%; } .scores th:nth-child(6), .scores th:nth-child(7) { width: 7%; }
+.scores td:last-child { white-space: normal; }
 th, td { padding: 0.25em 0.6em; text-align: right; }
 th { font-weight: 600; color: #52525b; border-bottom: 1px solid #d4d4d8; } td { border-bottom: 1px solid #f4f4f5; }
 th:first-child, td:first-child { text-align: left; } td svg { vertical-align: middle; display: block; }
