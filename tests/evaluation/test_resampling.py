@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brain3d.evaluation.measures import counted, mean_rows, ratio
@@ -79,6 +79,7 @@ def test_holm() -> None:
     assert holm([]) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.001, 1), min_size=1, max_size=20))
 def test_holm_lies_between_p_and_bonferroni_and_keeps_the_order(ps: list[float]) -> None:
     corrected = holm(ps)

@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brain3d.evaluation.comparing import compare_scores, read_scores
@@ -152,6 +152,7 @@ def test_constants_are_at_most_200_with_the_named_ones() -> None:
     assert set(NAMED_CONSTANTS) <= set(found)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 60), st.integers(0, 5))
 def test_a_derangement_leaves_nothing_in_place(count: int, seed: int) -> None:
     order = derangement(count, np.random.default_rng(seed))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brain3d.evaluation.pairs import Pair
@@ -68,6 +68,7 @@ def test_the_last_of_several_lesions_is_left_out() -> None:
     assert delete_lesion(two) == "A lesion is seen in the left frontal lobe. There is edema."
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_on_narratives_each_change_does_what_it_says(seed: int) -> None:
     rng = random.Random(seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brain3d.evaluation.contradictions import contradicts_itself, contradicts_side
@@ -158,6 +158,7 @@ def test_signs_without_a_degree_and_failed_cases() -> None:
     assert farthest(np.arange(4)).tolist() == [3, 3, 0, 0]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(DEGREES), st.sampled_from(DEGREES)), min_size=2, max_size=30))
 def test_kappa_is_symmetric_and_at_most_one(pairs: list[tuple[str, str]]) -> None:
     wanted, said = [a for a, _ in pairs], [b for _, b in pairs]

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from rouge_score import rouge_scorer
@@ -53,6 +53,7 @@ def per_case(family: Family, index: int, cases: Cases, answers: Answers) -> list
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
+@settings(deadline=None)
 @given(pairs=PAIRS)
 def test_sentence_bleu_is_nltks(order: int, pairs: list[tuple[str, str]]) -> None:
     texts, cases, answers = laid_out(pairs)
@@ -67,6 +68,7 @@ def test_sentence_bleu_is_nltks(order: int, pairs: list[tuple[str, str]]) -> Non
     assert per_case(sentence_family(texts), order - 1, cases, answers) == pytest.approx(wanted, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(pairs=PAIRS)
 def test_corpus_bleu_is_sacrebleus(pairs: list[tuple[str, str]]) -> None:
     texts, cases, answers = laid_out(pairs)
@@ -76,6 +78,7 @@ def test_corpus_bleu_is_sacrebleus(pairs: list[tuple[str, str]]) -> None:
     assert found == pytest.approx(wanted, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(pairs=PAIRS)
 def test_rouge_is_rouge_scores(pairs: list[tuple[str, str]]) -> None:
     texts, cases, answers = laid_out(pairs)
@@ -95,6 +98,7 @@ def test_on_reports_all_agree_with_their_libraries() -> None:
         test_sentence_bleu_is_nltks.hypothesis.inner_test(order, pairs)  # type: ignore[attr-defined]
 
 
+@settings(deadline=None)
 @given(first=st.lists(st.integers(0, 4), max_size=30), second=st.lists(st.integers(0, 4), max_size=30))
 def test_longest_common_subsequence_is_that_of_the_table(first: list[int], second: list[int]) -> None:
     row = [0] * (len(second) + 1)
