@@ -203,6 +203,8 @@ def test_the_kept_pairs_are_what_score_reads(
     texts = [replace(pair, image=None, mask=None) for pair in pairs]
     assert kept["metrics"] == score_pairs(texts).content["metrics"]
     assert kept["failed"] == 1
+    assert [pair.nearest is None for pair in pairs] == [pair.candidate is None for pair in pairs]
+    assert kept["metrics"]["text/rouge_l"]["trivial"]["nearest"] is not None
 
 
 def test_a_split_takes_its_studies_alone(manifest: Path, read_by: Callable[[StandIn], StandIn]) -> None:

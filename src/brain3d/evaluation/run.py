@@ -99,7 +99,7 @@ def evaluate(
         result = score(sources, predictions, shelf=shelf)
         result = {"schema_version": SCORES_VERSION, **settings, **result}
         if output is not None:
-            _write(place, result, kept_files(studies, sources, predictions, place))
+            _write(place, result, kept_files(studies, sources, predictions, shelf, place))
     return result
 
 
@@ -196,7 +196,7 @@ def _neighbours(
     scans = np.array([predictions[index].features for index in read])
     mirrors = np.array([predictions[index].mirrored_features for index in read])
     if shelf is None:
-        shelf = shelve(ids, scans, mirrors, [references[index].findings for index in read])
+        shelf = shelve(ids, scans, mirrors, [references[index].findings for index in read], [None] * len(read))
     found = zip(nearest_reports(scans, ids, shelf), nearest_reports(mirrors, ids, shelf), strict=True)
     answers: list[Answer | None] = [None] * len(predictions)
     for index, (first, second) in zip(read, found, strict=True):
@@ -205,14 +205,16 @@ def _neighbours(
 
 
 def _training_shelf(studies: Sequence[Study], reader: ReportWriter, cache: VolumeCache | None) -> Shelf:
-    ids, scans, mirrors, reports = [], [], [], []
+    ids, scans, mirrors, reports, texts = [], [], [], [], []
     for study in studies:
         loaded = load_study(study, reader, cache)
         ids.append(study.id)
         scans.append(project(reader.visual_tokens(loaded.volume)))
         mirrors.append(project(reader.visual_tokens(loaded.mirrored)))
-        reports.append(reference_of(replace(load_source(study), grounding=loaded.grounding)).findings)
-    return shelve(ids, np.array(scans), np.array(mirrors), reports)
+        source = load_source(study)
+        reports.append(reference_of(replace(source, grounding=loaded.grounding)).findings)
+        texts.append(source.report)
+    return shelve(ids, np.array(scans), np.array(mirrors), reports, texts)
 
 
 def _plain(row: Row) -> dict[str, Any]:

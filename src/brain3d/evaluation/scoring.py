@@ -64,7 +64,7 @@ def _settings(training: Sequence[Pair] | None, seed: int, resamples: int, settin
         if training is None
         else f"{len(training)} training references"
     )
-    nearest = "given with every pair" if setting.nearest is not None else 'left out: not every pair has a "nearest"'
+    nearest = "as given with the pairs" if setting.nearest is not None else 'left out: not every pair has a "nearest"'
     return {
         "seed": seed,
         "resamples": resamples,

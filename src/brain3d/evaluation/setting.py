@@ -97,7 +97,8 @@ def prepare(pairs: Sequence[Pair], training: Sequence[Pair] | None, *, seed: int
         own = Cases(taught_references, _healthy(taught, taught_references, findings, nowhere, ()), nowhere)
     if (mirrored >= 0).any():
         mirrored = np.where(mirrored < 0, FAILED, mirrored)
-    given = nearest if (nearest >= 0).all() else None
+    whole = ((nearest >= 0) | (answers < 0)).all() and (nearest >= 0).any()
+    given = nearest if whole else None
     return Setting(everything, findings, cases, Answers(answers, mirrored), given, own, constants, masks, problems)
 
 
