@@ -19,11 +19,16 @@ KEYWORDS = {
 }
 _PUNCTUATION = str.maketrans(dict.fromkeys(".,;!?()", " "))
 _PATHOLOGY = r"(?:" + "|".join(KEYWORDS["pathology"]) + r")"
-_SENTENCE_END = re.compile(r"[.;!?\n]|\b(?:but|however|although|except)\b")
+_SENTENCE_END = re.compile(
+    r"[.;!?\n]|\b(?:but|however|although|though|except|while|whereas)\b|(?:,|\band) there (?:is|are|was|were)(?! no\b)"
+)
 _DENIED_BEFORE = re.compile(
     r"\b(?:no|not|without|free of|absence of|absent|negative for|neither|nor|never|denies|excludes?|ruled? out)\b"
 )
-_DENIED_AFTER = re.compile(r"\b(?:absent|excluded|ruled out|(?:is|are|was|were) (?:not|absent|excluded))\b")
+_DENIED_AFTER = re.compile(
+    r"\b(?:(?:is|are|was|were) (?:not|never) (?:seen|present|visible|identified|found|detected|observed|noted|evident"
+    r"|demonstrated|apparent|shown)|absent|excluded|ruled out)\b"
+)
 _PATHOLOGY_WORD = re.compile(rf"\b{_PATHOLOGY}\b")
 
 

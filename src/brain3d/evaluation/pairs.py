@@ -126,7 +126,9 @@ def _path(values: dict[str, Any], key: str, folder: Path) -> Path | None:
 def _pair(values: dict[str, Any], line: int, folder: Path) -> tuple[Pair, list[Problem]]:
     name, problems = _identity(values, line)
     healthy = values.get("healthy")
-    if healthy is not None and not isinstance(healthy, bool):
+    if healthy in (0, 1):
+        healthy = bool(healthy)
+    elif healthy is not None:
         problems.append(Problem(line, name, "bad_healthy", '"healthy" is neither true nor false; it is not used'))
         healthy = None
     pair = Pair(

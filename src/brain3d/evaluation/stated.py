@@ -16,7 +16,7 @@ from brain3d.reports import Findings, mirror_findings, parse_findings
 from brain3d.reports.findings import REGIONS, SIDES, overall_side
 
 SIGNS = ("edema", "necrosis", "ventricular_compression")
-UNKNOWN_SIDE = SIDES.index("unknown")
+UNKNOWN_SIDE, BILATERAL = SIDES.index("unknown"), SIDES.index("bilateral")
 _PLACES = (*REGIONS, "")
 _HALVES = {"bilateral": ("left", "right")}
 
@@ -87,13 +87,14 @@ def _both(rows: np.ndarray, index: np.ndarray) -> np.ndarray:
 def side_outcomes(stated: Stated, cases: Cases, answers: Answers) -> np.ndarray:
     """(N,) of each case whose reference gives a side: 0 right, 1 wrong, 2 missing, 3 contradictory; else -1.
 
-    Missing: no lesion is stated, no side is given, or the case failed.
+    Missing: no lesion is stated, no side is given, or the case failed. Contradictory: the same lesion on both sides,
+    where the reference does not have it there.
     """
     wanted = np.where(cases.reference >= 0, stated.side[np.maximum(cases.reference, 0)], UNKNOWN_SIDE)
     said = np.where(answers.text >= 0, stated.side[np.maximum(answers.text, 0)], UNKNOWN_SIDE)
     two_sided = _both(stated.two_sided, answers.text)
     outcome = np.where(said == UNKNOWN_SIDE, 2, np.where(said == wanted, 0, 1))
-    outcome = np.where(two_sided, 3, outcome)
+    outcome = np.where(two_sided & (wanted != BILATERAL), 3, outcome)
     return np.asarray(np.where(wanted == UNKNOWN_SIDE, -1, outcome))
 
 
