@@ -16,6 +16,13 @@ def _chunks(rows: int, columns: int) -> list[int]:
     return [min(size, rows - start) for start in range(0, rows, size)]
 
 
+def drawn_counts(cases: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each resample draws each of N cases, with replacement: (resamples, N) float32."""
+    drawn = rng.integers(0, cases, (resamples, cases), dtype=np.int32)
+    drawn += np.arange(resamples, dtype=np.int32)[:, None] * np.int32(cases)
+    return np.bincount(drawn.ravel(), minlength=resamples * cases).reshape(resamples, cases).astype(np.float32)
+
+
 def bootstrap_sums(rows: np.ndarray, *, seed: int = 0, resamples: int = RESAMPLES) -> np.ndarray:
     """The summed rows of each resample: (N, W) cases to (resamples, W) float32.
 
@@ -28,10 +35,7 @@ def bootstrap_sums(rows: np.ndarray, *, seed: int = 0, resamples: int = RESAMPLE
     sums = np.empty((resamples, rows.shape[1]), np.float32)
     done = 0
     for size in _chunks(resamples, cases):
-        drawn = rng.integers(0, cases, (size, cases), dtype=np.int32)
-        drawn += np.arange(size, dtype=np.int32)[:, None] * np.int32(cases)
-        counts = np.bincount(drawn.ravel(), minlength=size * cases).reshape(size, cases)
-        sums[done : done + size] = counts.astype(np.float32) @ table
+        sums[done : done + size] = drawn_counts(cases, size, rng) @ table
         done += size
     return sums
 
