@@ -203,9 +203,17 @@ def test_only_cases_with_the_same_reference_are_compared(perfect: Scores, tmp_pa
         compare_scores(saved(perfect, tmp_path / "a.json"), saved(scored(other[:2]), tmp_path / "c.json"))
 
 
-@pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"schema_version": "1.0", "rows": {}}', '{"schema_version": "9"}']
-)
+ROWS = '"rows": {"ids": ["x"], "references": ["y"], "metrics": {"a": [[1, 1]]}}'
+NO_SCORES = [
+    *("", "[]", "{}", "[" * 100_000),
+    '{"schema_version": "1.0", "rows": {}}',
+    '{"schema_version": "9"}',
+    f'{{"schema_version": "1.0", "metrics": {{"a": {{}}}}, {ROWS}}}',
+    f'{{"schema_version": "1.0", "metrics": {{}}, {ROWS}}}',
+]
+
+
+@pytest.mark.parametrize("content", NO_SCORES, ids=range(len(NO_SCORES)))
 def test_what_is_no_scores_file_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(content)

@@ -19,6 +19,7 @@ from brain3d.scans.types import InputError
 
 # How many columns a row has says by which function its sums become a value.
 _VALUES = {2: ratio, 4: mean_of_two_ratios, 10: corpus_bleu, 16: weighted_kappa}
+_DESCRIBED = {"title", "best_possible", "higher_is_better"}
 CERTAIN = 0.05
 
 
@@ -32,11 +33,13 @@ def read_scores(path: Path) -> dict[str, Any]:
         cases = len(rows["ids"])
         tables = {name: np.array(table, np.float64) for name, table in rows["metrics"].items()}
         whole = all(t.ndim == 2 and len(t) == cases and t.shape[1] in _VALUES for t in tables.values())
-        if not whole or len(rows["references"]) != cases or not set(tables) <= set(content["metrics"]):
+        described = all(set(content["metrics"][name]) >= _DESCRIBED for name in tables)
+        finite = all(np.isfinite(table).all() for table in tables.values())
+        if not (whole and described and finite and len(rows["references"]) == cases):
             raise ValueError("rows")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give the JSON of brain3d score") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: not the JSON of brain3d score; give what its --json wrote") from error
     return {**content, "tables": tables}
 

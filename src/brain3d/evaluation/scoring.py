@@ -60,7 +60,7 @@ def score_pairs(
 
 def _settings(training: Sequence[Pair] | None, seed: int, resamples: int, setting: Setting) -> dict[str, Any]:
     source = (
-        "the evaluated references themselves (a case never gets its own report back)"
+        "the evaluated references themselves (a report that one case alone has is not given back to it)"
         if training is None
         else f"{len(training)} training references"
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from tqdm import tqdm
 
 from brain3d.evaluation import bleu, cider, keywords, rouge, stated
 from brain3d.evaluation.masked import MaskTruth, mask_family, measure_mask
@@ -45,7 +46,9 @@ def _healthy(
 
 def _measured_masks(pairs: Sequence[Pair]) -> tuple[list[MaskTruth], np.ndarray, list[Problem]]:
     masks, places, problems = [], np.full(len(pairs), MISSING), []
-    for index, pair in enumerate(pairs):
+    given = [index for index, pair in enumerate(pairs) if pair.image is not None and pair.mask is not None]
+    for index in tqdm(given, desc="masks", unit="mask", disable=not given):
+        pair = pairs[index]
         if pair.image is None or pair.mask is None:
             continue
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
+from textwrap import shorten
 from typing import Any
 
 from rich import box
@@ -108,6 +109,15 @@ def problem_lines(content: dict[str, Any], most: int = SHOWN_PROBLEMS) -> list[s
     return lines
 
 
+def _constants(metrics: dict[str, dict[str, Any]]) -> list[str]:
+    """The reports that do best on the published metrics, the same for every patient."""
+    shown = {name: item for name, item in metrics.items() if name.startswith("published/")}
+    return [
+        f"best constant report for {item['title']}: {shorten(item['constant_report'], 100)!r}"
+        for item in shown.values()
+    ]
+
+
 def score_tables(content: dict[str, Any]) -> list[Table | Text | str]:
     """The scores: a table for each group of metrics, what is absent, what was wrong with the lines."""
     tables: list[Table | Text | str] = [
@@ -123,6 +133,7 @@ def score_tables(content: dict[str, Any]) -> list[Table | Text | str]:
         f"nearest: {settings['nearest']}.",
         LEGEND,
         "healthy specificity, keywords: by our definition; the published system's released evaluator has none.",
+        *_constants(content["metrics"]),
         *(f"absent: {item['title']}: {item['reason']}" for item in content["absent"]),
         *problem_lines(content),
     ]
