@@ -77,6 +77,16 @@ def test_what_every_metric_has(perfect: Scores) -> None:
         assert 0 < item["n"] <= 40
 
 
+def test_published_metrics_are_named_where_no_case_has_a_say() -> None:
+    ill = [pair for pair in cohort() if pair.reference != NORMAL]
+    scores = scored(ill)
+    item = scores.content["metrics"]["published/healthy_specificity"]
+    assert (item["value"], item["n"], item["skill"], item["marks"]) == (None, 0, None, [])
+    jsonschema.validate(json.loads(scores_json(scores.content)), scores_schema())
+    assert "findings/specificity" in {entry["name"] for entry in scores.content["absent"]}
+    assert score_page(ill, scores).endswith("</html>\n")
+
+
 def test_the_reference_itself_is_perfect(perfect: Scores) -> None:
     for name, item in perfect.content["metrics"].items():
         assert item["value"] == pytest.approx(item["best_possible"], abs=1e-9), name

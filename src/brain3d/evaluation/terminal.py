@@ -111,7 +111,7 @@ def problem_lines(content: dict[str, Any], most: int = SHOWN_PROBLEMS) -> list[s
 
 def _constants(metrics: dict[str, dict[str, Any]]) -> list[str]:
     """The reports that do best on the published metrics, the same for every patient."""
-    shown = {name: item for name, item in metrics.items() if name.startswith("published/")}
+    shown = {name: item for name, item in metrics.items() if name.startswith("published/") and item["n"]}
     return [
         f"best constant report for {item['title']}: {shorten(item['constant_report'], 100)!r}"
         for item in shown.values()
