@@ -21,6 +21,7 @@ from machine import parser, show
 
 DEGREES = ("none", "mild", "moderate", "severe")
 TARGET_S, TARGET_MB = 60, 2048
+ACCOUNTS = 3
 
 
 def drawn_truth(rng: random.Random) -> Truth:
@@ -47,8 +48,8 @@ def drawn_truth(rng: random.Random) -> Truth:
 
 
 def report(truth: Truth, rng: random.Random) -> str:
-    """About as long as a TextBraTS report: an account of the truth, and another one."""
-    return f"{narrate(truth, rng)} {narrate(truth, rng)}"
+    """About as long as a TextBraTS report (97 words on average): several accounts of the same truth."""
+    return " ".join(narrate(truth, rng) for _ in range(ACCOUNTS))
 
 
 def write_pairs(path: Path, count: int, seed: int) -> float:
