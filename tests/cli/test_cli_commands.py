@@ -16,7 +16,10 @@ from brain3d.cli import models
 from brain3d.cli.main import main
 
 Run = Callable[..., tuple[int, str, str]]
-COMMANDS = ("report", "inspect", "demo", "findings", "phantom", "prepare", "train", "evaluate", "models", "convert")
+COMMANDS = (
+    *("report", "inspect", "demo", "findings", "phantom", "prepare", "train", "evaluate"),
+    *("score", "compare", "models", "convert"),
+)
 
 
 def brain3d_process(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import brain3d.reading
 from brain3d.cli.main import main
 from brain3d.cohort import Study, read_manifest, write_manifest
 from brain3d.evaluation import predictions
+from brain3d.evaluation.pairs import read_pairs
 from brain3d.evaluation.predictions import PredictionFile, project
 from brain3d.evaluation.run import evaluate
+from brain3d.evaluation.scoring import score_pairs
 from brain3d.phantom.truth import Truth
 from brain3d.reading.mirror_check import SIDE_UNSTABLE
 from brain3d.reports import Report, parse_findings
@@ -181,10 +184,39 @@ def test_what_is_written(manifest: Path, tmp_path: Path, read_by: Callable[[Stan
     assert kept["curve"][0]["lesions"] == "contrast 2.5-4, 5-20 mL"
     assert {item["name"] for item in kept["curve"][0]["metrics"]} == {"drawn_sensitivity", "drawn_side"}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "pairs.jsonl",
         "predictions.jsonl",
+        "report_scores.json",
         "scores.json",
         "table.md",
     ]
+
+
+def test_the_kept_pairs_are_what_score_reads(
+    manifest: Path, tmp_path: Path, read_by: Callable[[StandIn], StandIn]
+) -> None:
+    read_by(StandIn(seeing, broken=11.0))
+    evaluate(manifest, output=tmp_path / "out")
+    pairs, problems = read_pairs(tmp_path / "out" / "pairs.jsonl")
+    kept = json.loads((tmp_path / "out" / "report_scores.json").read_text())
+    assert [problem.kind for problem in problems] == ["failed"]
+    assert all(pair.image is not None and pair.image.exists() for pair in pairs)
+    texts = [replace(pair, image=None, mask=None) for pair in pairs]
+    assert kept["metrics"] == score_pairs(texts).content["metrics"]
+    assert kept["failed"] == 1
+    assert [pair.nearest is None for pair in pairs] == [pair.candidate is None for pair in pairs]
+    assert kept["metrics"]["text/rouge_l"]["trivial"]["nearest"] is not None
+
+
+def test_a_split_takes_its_studies_alone(manifest: Path, read_by: Callable[[StandIn], StandIn]) -> None:
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    for index, line in enumerate(lines):
+        line["split"] = "test" if index < 5 else "train"
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    read_by(StandIn(seeing))
+    assert evaluate(manifest, split="test")["cases"] == 5
+    with pytest.raises(InputError, match="no studies of the split valid"):
+        evaluate(manifest, split="valid")
 
 
 def test_a_failed_case_is_wrong_and_named(

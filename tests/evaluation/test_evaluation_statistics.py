@@ -83,10 +83,11 @@ def test_constants_name_what_is_common_even_where_no_reference_does() -> None:
 def test_nearest_never_looks_at_its_own_subject() -> None:
     scans = np.array([[1.0, 0.0], [0.9, 0.1], [-1.0, 0.2]])
     mirrors = scans * [1, -1]
-    shelf = shelve(["a", "b", "c"], scans, mirrors, [LEFT, RIGHT, NORMAL])
+    shelf = shelve(["a", "b", "c"], scans, mirrors, [LEFT, RIGHT, NORMAL], ["on the left", "on the right", None])
+    assert shelf.texts == ["on the left", "on the right", None, "on the right", "on the left", None]
     assert nearest_reports(scans, ["a", "b", "c"], shelf)[:2] == [RIGHT, LEFT]
     with pytest.raises(ValueError, match="another subject"):
-        nearest_reports(scans[:1], ["a"], shelve(["a"], scans[:1], mirrors[:1], [LEFT]))
+        nearest_reports(scans[:1], ["a"], shelve(["a"], scans[:1], mirrors[:1], [LEFT], [None]))
 
 
 def _reference(findings: Findings) -> Reference:

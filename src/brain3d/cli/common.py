@@ -7,9 +7,10 @@ import errno
 import os
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 RAW = argparse.RawDescriptionHelpFormatter
 STDOUT = 1
@@ -170,6 +171,15 @@ def refuse_overwriting(files: list[OutputFile], scan: Path) -> None:
     from brain3d.scans import is_part
 
     refuse_clashes(files, [file.path for file in files if is_part(file.path, scan)])
+
+
+def show_tables(tables: Sequence[Any], width: int = 150) -> None:
+    """Print tables and lines, in colour on a terminal; what stdout's encoding does not know becomes a "?"."""
+    from brain3d.evaluation.terminal import render
+
+    text = render(tables, width=width, color=sys.stdout.isatty())
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding), end="")
 
 
 Subparsers = argparse._SubParsersAction  # the type that argparse gives no public name

@@ -9,11 +9,24 @@ import traceback
 from collections.abc import Sequence
 
 from brain3d import __version__
-from brain3d.cli import convert, demo, evaluate, findings, inspect, models, phantom, prepare, report, train
+from brain3d.cli import (
+    compare,
+    convert,
+    demo,
+    evaluate,
+    findings,
+    inspect,
+    models,
+    phantom,
+    prepare,
+    report,
+    score,
+    train,
+)
 from brain3d.cli.common import RAW, check_seed
 
 DONE, OUR_FAULT, CALLERS_FAULT, INTERRUPTED = 0, 1, 2, 130
-COMMANDS = (report, inspect, demo, findings, phantom, prepare, train, evaluate, models, convert)
+COMMANDS = (report, inspect, demo, findings, phantom, prepare, train, evaluate, score, compare, models, convert)
 DEBUG_HELP = "on an error, show where it arose"
 EPILOG = """examples:
   brain3d report --sample                  read the scan that comes with the package

@@ -17,6 +17,7 @@ from brain3d.evaluation.score import (
     overall_regions,
 )
 from brain3d.evaluation.statistics import Estimate, estimate, resample_counts
+from brain3d.reports import mirror_text
 from brain3d.reports.findings import SIDES, Findings, Lesion, canonical_regions, mirror_findings, overall_side
 
 SHUFFLES = 20
@@ -74,21 +75,37 @@ def shuffled_answers(answers: Sequence[Answer | None], seed: int) -> list[Answer
 
 @dataclass(frozen=True)
 class Shelf:
-    """Scans with reports to look up: `features` (n, d), each with its report (as findings) and owner."""
+    """Scans with reports to look up: `features` (n, d), each with its report (as findings, and its words) and owner.
+
+    A report that is not there in words, but only as a truth or a mask, has None for its words.
+    """
 
     features: np.ndarray
     reports: list[Findings]
     owners: list[str]
+    texts: list[str | None]
 
 
-def shelve(ids: Sequence[str], scans: np.ndarray, mirrors: np.ndarray, reports: Sequence[Findings]) -> Shelf:
+def shelve(
+    ids: Sequence[str],
+    scans: np.ndarray,
+    mirrors: np.ndarray,
+    reports: Sequence[Findings],
+    texts: Sequence[str | None],
+) -> Shelf:
     """Scans with their reports and mirror images with mirrored reports; `scans` and `mirrors` are (n, d)."""
     mirrored = [mirror_findings(item) for item in reports]
-    return Shelf(np.concatenate([scans, mirrors]), [*reports, *mirrored], [*ids, *ids])
+    turned = [None if text is None else mirror_text(text) for text in texts]
+    return Shelf(np.concatenate([scans, mirrors]), [*reports, *mirrored], [*ids, *ids], [*texts, *turned])
 
 
 def nearest_reports(queries: np.ndarray, ids: Sequence[str], shelf: Shelf) -> list[Findings]:
-    """For each row of `queries` the report of the most similar scan (cosine) of another owner.
+    """For each row of `queries` the report of its `nearest_rows`."""
+    return [shelf.reports[row] for row in nearest_rows(queries, ids, shelf)]
+
+
+def nearest_rows(queries: np.ndarray, ids: Sequence[str], shelf: Shelf) -> list[int]:
+    """For each row of `queries` the place on the shelf of the most similar scan (cosine) of another owner.
 
     Raises ValueError where the shelf holds no other owner's scan; `evaluate` refuses such a shelf beforehand.
     """
@@ -102,7 +119,7 @@ def nearest_reports(queries: np.ndarray, ids: Sequence[str], shelf: Shelf) -> li
     likeness[np.array(ids)[:, None] == np.array(shelf.owners)[None, :]] = -np.inf
     if not np.isfinite(likeness).any(axis=1).all():
         raise ValueError("no scan of another subject to compare with")
-    return [shelf.reports[row] for row in likeness.argmax(axis=1)]
+    return [int(row) for row in likeness.argmax(axis=1)]
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from brain3d.evaluation.baselines import (
     rows,
     shelve,
 )
+from brain3d.evaluation.kept_pairs import kept_files
 from brain3d.evaluation.predictions import (
     Prediction,
     PredictionFile,
@@ -67,19 +68,21 @@ def evaluate(
 
     `manifest` is a manifest or the folder of a cohort; `split` chooses its studies of one split, such as "test".
 
-    `output` keeps predictions.jsonl (an interrupted run continues from it), scores.json and table.md; without
-    it nothing is kept. `neighbours` is a manifest or a cohort whose reports the nearest-report baseline copies, those
-    of its training studies where it has any; without it, it copies the reports of the other evaluated studies.
-    `cache` is a folder for the prepared volumes, so that another run on the same scans need not prepare them again.
-    Returns the content of scores.json, with the table under "table". Raises InputError for a manifest that cannot be
-    scored, for neighbours that hold nobody else, and for an output folder that cannot be written or holds another run.
+    `output` keeps predictions.jsonl (an interrupted run continues from it), scores.json, table.md, and the reports as
+    pairs.jsonl with their report_scores.json; without it nothing is kept. `neighbours` is a manifest or a cohort whose
+    reports the nearest-report baseline copies, those of its training studies where it has any; without it, it copies
+    the reports of the other evaluated studies. `cache` is a folder for the prepared volumes, so that another run on the
+    same scans need not prepare them again. Returns the content of scores.json, with the table under "table". Raises
+    InputError for a manifest that cannot be scored, for neighbours that hold nobody else, and for an output folder that
+    cannot be written or holds another run.
     """
     from brain3d.reading import load
 
     cohort = open_cohort(manifest)
     studies = (cohort.studies if split is None else cohort.split(split))[:limit]
     if not studies:
-        raise InputError(f"{manifest}: no studies to evaluate")
+        of_split = "" if split is None else f" of the split {split}"
+        raise InputError(f"{manifest}: no studies{of_split} to evaluate")
     sources = [load_source(study) for study in studies]
     shelved = None if neighbours is None else _neighbour_studies(neighbours, studies)
     reader = load(model, device=device)
@@ -100,7 +103,7 @@ def evaluate(
         result = score(sources, predictions, shelf=shelf)
         result = {"schema_version": SCORES_VERSION, **settings, **result}
         if output is not None:
-            _write(place, result)
+            _write(place, result, kept_files(studies, sources, predictions, shelf, place))
     return result
 
 
@@ -198,7 +201,7 @@ def _neighbours(
     scans = np.array([predictions[index].features for index in read])
     mirrors = np.array([predictions[index].mirrored_features for index in read])
     if shelf is None:
-        shelf = shelve(ids, scans, mirrors, [references[index].findings for index in read])
+        shelf = shelve(ids, scans, mirrors, [references[index].findings for index in read], [None] * len(read))
     found = zip(nearest_reports(scans, ids, shelf), nearest_reports(mirrors, ids, shelf), strict=True)
     answers: list[Answer | None] = [None] * len(predictions)
     for index, (first, second) in zip(read, found, strict=True):
@@ -207,14 +210,16 @@ def _neighbours(
 
 
 def _training_shelf(studies: Sequence[Study], reader: ReportWriter, cache: VolumeCache | None) -> Shelf:
-    ids, scans, mirrors, reports = [], [], [], []
+    ids, scans, mirrors, reports, texts = [], [], [], [], []
     for study in studies:
         loaded = load_study(study, reader, cache)
         ids.append(study.id)
         scans.append(project(reader.visual_tokens(loaded.volume)))
         mirrors.append(project(reader.visual_tokens(loaded.mirrored)))
-        reports.append(reference_of(replace(load_source(study), grounding=loaded.grounding)).findings)
-    return shelve(ids, np.array(scans), np.array(mirrors), reports)
+        source = load_source(study)
+        reports.append(reference_of(replace(source, grounding=loaded.grounding)).findings)
+        texts.append(source.report)
+    return shelve(ids, np.array(scans), np.array(mirrors), reports, texts)
 
 
 def _plain(row: Row) -> dict[str, Any]:
@@ -244,12 +249,13 @@ def _table(
     return "\n\n".join(parts) + "\n"
 
 
-def _write(folder: Path, result: dict[str, Any]) -> None:
-    """Write scores.json and table.md, each whole or not at all; InputError where that cannot be done."""
+def _write(folder: Path, result: dict[str, Any], more: dict[str, str]) -> None:
+    """Write scores.json, table.md and `more`, each whole or not at all; InputError where that cannot be done."""
     content = {key: value for key, value in result.items() if key != "table"}
     files = {
         "scores.json": json.dumps(content, indent=2, allow_nan=False) + "\n",
         "table.md": result["table"],
+        **more,
     }
     for name, text in files.items():
         partial = folder / f"{name}.partial"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-RESAMPLES = 2000
+from brain3d.evaluation.resampling import RESAMPLES, drawn_counts
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,8 @@ class Estimate:
 
 
 def resample_counts(subjects: int, *, seed: int = 0, resamples: int = RESAMPLES) -> np.ndarray:
-    """How often each resample draws each subject: (resamples, subjects)."""
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(subjects, np.full(subjects, 1.0 / subjects), size=resamples)
+    """How often each resample draws each subject: (resamples, subjects) float32."""
+    return drawn_counts(subjects, resamples, np.random.default_rng(seed))
 
 
 def estimate(contributions: np.ndarray, counts: np.ndarray) -> Estimate | None:
@@ -38,7 +37,7 @@ def estimate(contributions: np.ndarray, counts: np.ndarray) -> Estimate | None:
     total = contributions.sum(axis=0)
     if total[1] <= 0:
         return None
-    sums = counts @ contributions
+    sums = counts @ contributions.astype(np.float32)
     sums = sums[sums[:, 1] > 0]
     low, high = np.percentile(sums[:, 0] / sums[:, 1], [2.5, 97.5])
     n = int((contributions[:, 1] > 0).sum())
