@@ -215,7 +215,7 @@ def test_a_split_takes_its_studies_alone(manifest: Path, read_by: Callable[[Stan
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
     read_by(StandIn(seeing))
     assert evaluate(manifest, split="test")["cases"] == 5
-    with pytest.raises(InputError, match="no studies of the split valid"):
+    with pytest.raises(InputError, match="no study is in the split valid; it has test, train"):
         evaluate(manifest, split="valid")
 
 

@@ -81,8 +81,7 @@ def evaluate(
     cohort = open_cohort(manifest)
     studies = (cohort.studies if split is None else cohort.split(split))[:limit]
     if not studies:
-        of_split = "" if split is None else f" of the split {split}"
-        raise InputError(f"{manifest}: no studies{of_split} to evaluate")
+        raise InputError(f"{manifest}: no studies to evaluate")
     sources = [load_source(study) for study in studies]
     shelved = None if neighbours is None else _neighbour_studies(neighbours, studies)
     reader = load(model, device=device)
