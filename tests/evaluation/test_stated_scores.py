@@ -168,3 +168,15 @@ def test_kappa_is_symmetric_and_at_most_one(pairs: list[tuple[str, str]]) -> Non
     first, second = kappa(wanted, said), kappa(said, wanted)
     assert np.isnan(first) == np.isnan(second)
     assert np.isnan(first) or (first == pytest.approx(second) and first <= 1)
+
+
+def test_each_region_counts_with_the_side_of_its_own_words() -> None:
+    crossed = read_all(
+        [
+            "Lesions in the left frontal and right parietal lobes.",
+            "Lesions in the right frontal and left parietal lobes.",
+            "A lesion in the left frontal lobe. Another lesion in the right parietal lobe.",
+        ]
+    ).placed
+    assert not (crossed[0] & crossed[1]).any()
+    assert np.array_equal(crossed[0], crossed[2])

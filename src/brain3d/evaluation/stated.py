@@ -12,7 +12,7 @@ from brain3d.evaluation.degrees import farthest, kappa_rows, said_level, wanted_
 from brain3d.evaluation.measures import MISSING, Answers, Cases, Family, Measure, mean_rows, ratio
 from brain3d.evaluation.pairs import LONG_TEXT
 from brain3d.evaluation.score import overall_attribute, overall_regions, same_degree
-from brain3d.reports import Findings, mirror_findings, parse_findings
+from brain3d.reports import Findings, Reading, mirror_findings, parse_findings, read_report
 from brain3d.reports.findings import REGIONS, SIDES, overall_side
 
 SIGNS = ("edema", "necrosis", "ventricular_compression")
@@ -43,24 +43,25 @@ def read_text(text: str) -> Findings:
     return parse_findings(text[:LONG_TEXT])
 
 
-def _placed(findings: Findings) -> set[tuple[str, str]]:
+def _placed(reading: Reading) -> set[tuple[str, str]]:
     """(side, region) of each lesion; bilateral is left and right, a lesion without a region has the region ""."""
     return {
-        (side, region)
-        for lesion in findings.lesions
-        for side in _HALVES.get(lesion.side, (lesion.side,))
-        for region in lesion.regions or ("",)
+        (half, region)
+        for lesion, evidence in zip(reading.findings.lesions, reading.lesions, strict=True)
+        for side, region in evidence.places or ((lesion.side, ""),)
+        for half in _HALVES.get(side, (side,))
     }
 
 
 def read_all(texts: Sequence[str]) -> Stated:
     """Read the findings of all texts."""
-    findings = [read_text(text) for text in texts]
+    readings = [read_report(text[:LONG_TEXT]) for text in texts]
+    findings = [reading.findings for reading in readings]
     count = len(texts)
     placed = np.zeros((count, len(SIDES), len(_PLACES)), bool)
     regions = np.zeros((count, len(REGIONS)), bool)
-    for index, found in enumerate(findings):
-        for side, region in _placed(found):
+    for index, (reading, found) in enumerate(zip(readings, findings, strict=True)):
+        for side, region in _placed(reading):
             placed[index, SIDES.index(side), _PLACES.index(region)] = True
         for region in overall_regions(found):
             regions[index, REGIONS.index(region)] = True
