@@ -100,6 +100,8 @@ def _chosen(state: _State, clause: str, lesion: Lesion, patterns: Patterns) -> i
     same = [i for i, entry in enumerate(state.entries) if _may_be(entry.lesion, lesion)]
     if statements.is_new(clause, patterns):
         return same[-1] if same else None
+    if not same and statements.of_the_other_side(clause, last.side, patterns):
+        return None
     meant = _meant(state, lesion)
     return meant if meant is not None else (same[-1] if same and len(state.entries) > 1 else state.current)
 
