@@ -102,6 +102,8 @@ NO_CHANGE = re.compile(
     r"|\bno (?=(?:\w+ )?(?:lesions?|mass|tumou?rs?|abnormalit\w+)"
     r" (?:other than|apart from|besides|aside from|beyond)\b)"
 )
+_DENIAL_TAIL = re.compile(r",? (?:without|with no|(?:and|but) no)\b")
+_DENIAL = re.compile(r"\b(?:no|not|without|nor|neither|never|absent|lacks?)\b|n't\b")
 NO_EVIDENCE_THAT = re.compile(r"\bno (?:evidence|sign|indication|suggestion)s? that\b")
 EXTENDS = re.compile(r"\b(?:extend|involv|cross|reach|spread|affect)\w*\b[^,;]*")
 SECOND_BY_NUMBER = re.compile(r" (?:no\.? ?|#)?(?:[2-9]|ii|iii|iv)\b(?! ?(?:cm|mm|x)\b)")
@@ -213,3 +215,9 @@ OF_THE_LESION = re.compile(
     r"|(?:its|their)\b.*"
     rf"|{_LESION_WORDS}(?: {_LESION_WORDS})*)"
 )
+
+
+def up_to_denial(clause: str) -> int:
+    """Where what a clause states ends and what it denies begins: "high signal in the insula, without a mass"."""
+    tail = _DENIAL_TAIL.search(clause)
+    return 0 if tail is None or _DENIAL.search(clause, 0, tail.start()) else tail.start()

@@ -175,12 +175,16 @@ def _is_statement(state: _State, clause: Passage, spans: list[Topic], patterns: 
     located = known and _located(state.entries[state.current].lesion)
     if located and names_place(text, patterns) and statements.only_parts(text, patterns):
         return False
-    return not known or statements.is_new(text, patterns) or all(topic == "lesion" for _, _, topic in spans)
+    if not known or statements.is_new(text, patterns) or all(topic == "lesion" for _, _, topic in spans):
+        return True
+    return statements.of_the_other_side(text, state.entries[state.current].lesion.side, patterns)
 
 
 def _shows_signal(text: str, patterns: Patterns) -> bool:
     """Whether the clause says of a place that its signal is not as it should be, and so states a lesion by itself."""
     if grammar.AROUND.search(statements.subject(text)) or grammar.SIGNAL_EVEN.match(text):
+        return False
+    if statements.topics(text, patterns):
         return False
     told = signal_of(text, patterns) in ("high", "low", "mixed") or grammar.SIGNAL_ABNORMAL.search(text) is not None
     hemisphere = "hemisphere" in text and side_of(text, patterns) != "unknown"
@@ -200,7 +204,8 @@ def _in_full(state: _State, clause: Passage) -> Passage:
     ellipsis = grammar.ELLIPSIS.match(clause.text)
     if ellipsis is None or not (state.topic == "denial" or (state.topic == "lesion" and state.entries)):
         return clause
-    return clause.cut(ellipsis.end()).led_by("another lesion")
+    noun = "the lesion" if "largest" in ellipsis.group() and state.topic == "lesion" else "another lesion"
+    return clause.cut(ellipsis.end()).led_by(noun)
 
 
 def _read_denial(state: _State, clause: Passage) -> None:
@@ -223,11 +228,14 @@ def _read_clause(state: _State, clause: Passage, about_ventricles: bool, pattern
     named = any(topic == "lesion" for _, _, topic in spans)
     if normal := grammar.NORMAL_BRAIN.search(text):
         state.normal.append(clause.span(normal.start(), normal.end()))
-    if named and statements.denied(text, patterns):
+    abnormal = clause.cut(0, grammar.up_to_denial(text))
+    if named and statements.denied(text, patterns) and not _shows_signal(abnormal.text, patterns):
         _read_denial(state, clause)
         signs = signs if state.entries else {s: d for s, d in signs.items() if d.degree not in ("none", "unknown")}
     elif named and statements.past(text, patterns):
         state.topic = "other"
+    elif named and statements.denied(text, patterns):
+        _state_lesion(state, abnormal.text, described(abnormal, patterns), False, patterns)
     elif _is_statement(state, clause, spans, patterns):
         part = statements.lesion_part(clause, patterns)
         _state_lesion(state, text, described(part, patterns), statements.hedged(text, patterns), patterns)
