@@ -208,7 +208,12 @@ def _in_full(state: _State, clause: Passage) -> Passage:
     return clause.cut(ellipsis.end()).led_by(noun)
 
 
-def _read_denial(state: _State, clause: Passage) -> None:
+def _read_denial(state: _State, clause: Passage, patterns: Patterns) -> None:
+    """A clause that denies lesions; what it says before of abnormal signal states one all the same."""
+    stated = clause.cut(0, grammar.up_to_denial(clause.text))
+    if _shows_signal(stated.text, patterns):
+        _state_lesion(state, stated.text, described(stated, patterns), False, patterns)
+        return
     if grammar.NOT_A_WHOLE_NORMAL.search(clause.text) is None:
         state.normal.append(clause.span(0, len(clause.text)))
     state.topic = "denial"
@@ -228,14 +233,11 @@ def _read_clause(state: _State, clause: Passage, about_ventricles: bool, pattern
     named = any(topic == "lesion" for _, _, topic in spans)
     if normal := grammar.NORMAL_BRAIN.search(text):
         state.normal.append(clause.span(normal.start(), normal.end()))
-    abnormal = clause.cut(0, grammar.up_to_denial(text))
-    if named and statements.denied(text, patterns) and not _shows_signal(abnormal.text, patterns):
-        _read_denial(state, clause)
+    if named and statements.denied(text, patterns):
+        _read_denial(state, clause, patterns)
         signs = signs if state.entries else {s: d for s, d in signs.items() if d.degree not in ("none", "unknown")}
     elif named and statements.past(text, patterns):
         state.topic = "other"
-    elif named and statements.denied(text, patterns):
-        _state_lesion(state, abnormal.text, described(abnormal, patterns), False, patterns)
     elif _is_statement(state, clause, spans, patterns):
         part = statements.lesion_part(clause, patterns)
         _state_lesion(state, text, described(part, patterns), statements.hedged(text, patterns), patterns)

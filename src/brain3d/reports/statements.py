@@ -14,8 +14,8 @@ Topic = tuple[int, int, str]  # from where to where a clause names a topic, and 
 
 _ATTRIBUTE = re.compile(r"(?:necrotic|o?edematous|enhancing|cystic|liquefied)$")
 _ATTRIBUTE_GAP = re.compile(
-    r"(?:(?:,? |[-/])(?!(?:in|of|with|within|without|around|near|by|from|to|is|are|was|were|shows?|areas?|regions?|tissue"
-    r"|cores?|changes?|parts?|portions?|material)\b)[\w-]+){0,3} "
+    r"(?:(?:,? |[-/])(?!(?:in|of|with|within|without|around|near|by|from|to|is|are|was|were|shows?|areas?|regions?"
+    r"|tissue|cores?|changes?|parts?|portions?|material)\b)[\w-]+){0,3} "
 )
 _DENIED_AFTER = re.compile(
     r"^[^,;]*?\b(?:is|are|was|were|be)(?: not|n't) (?:\w+ )?(?:seen|visible|present|identified|detected|found"
