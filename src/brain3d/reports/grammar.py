@@ -180,7 +180,8 @@ SPARED = re.compile(
     r"|(?<!other )(?<!more )(?<!greater )(?<!less )than (?:in|on|the)"
     r"|unlike|as \w+ as|(?:boundar(?:y|ies)|borders?|interface|demarcation) (?:with|to|from|towards?|on)"
     r"|differ(?:s|ent|ing)? from|(?:differences?|asymmetry|contrast) (?:between|in)"
-    r"|without (?:involvement of|involving|extension|crossing|affecting)"
+    r"|without (?:involvement of|involving|extension|crossing|affecting"
+    r"|evidence of (?:an? |any )?(?:\w+ )?(?:lesions?|mass|tumou?rs?|abnormalit(?:y|ies)))"
     r"|no (?:involvement|extension|spread|infiltration|invasion|crossing)|away from)\b"
     rf"(?:(?! and (?:(?:it|they) )?{VERBS}\b)[^,;])*"
     # "has left the right side intact"
@@ -190,8 +191,8 @@ SPARED = re.compile(
     r"|\bwith [^,;]*?\b(?:showing|having) (?:a )?(?:normal|unremarkable)\b[^,;]*"
     rf"|\bwith (?:(?!signal|intensit)[^,;])*?\b{_UNAFFECTED}(?=\s*(?:[,;)]|$))"
     r"|(?:^|(?<=, )|(?<=; ))[^,;]*?\b(?:is|are|appears?|remains?) (?:\w+ly )?"
-    r"(?:normal|unremarkable|intact|preserved|spared|unaffected|uninvolved|free|not (?:involved|affected))"
-    r"\b[^,;]*"
+    r"(?:normal|unremarkable|intact|preserved|spared|unaffected|uninvolved|free|not (?:involved|affected))\b"
+    r"(?:(?!\b(?:apart from|aside from|other than|besides|beyond)\b)[^,;])*"
 )
 UNAFFECTED = re.compile(rf"\b{_UNAFFECTED}\b")
 INVOLVED = re.compile(
