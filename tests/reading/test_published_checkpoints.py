@@ -22,7 +22,7 @@ from published_parts import (
     write_release,
 )
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertModel, Gemma3ForCausalLM
+from transformers import BertConfig, BertModel, Gemma3ForCausalLM, GenerationConfig
 
 import brain3d
 from brain3d.reading import Decoding, Reader, convert
@@ -112,6 +112,16 @@ def test_a_tokenizer_without_padding_or_at_the_top(copied: Path, scan_file: Path
 def test_the_scale_may_be_a_tensor(copied: Path, scan_file: Path, scale: object) -> None:
     torch.save(projector(scale), copied / PROJECTOR)
     agrees(brain3d.load(copied, device="cpu"), scan_file, published(copied, scan_file))
+
+
+def test_a_text_ends_where_the_language_model_names_another_end(copied: Path, reader: Reader, scan_file: Path) -> None:
+    words = reader.report(scan_file, do_sample=False, max_new_tokens=48).text.split()
+    place = next(index for index in range(12, len(words)) if words[index] not in words[:index])
+    named = tokenizer().convert_tokens_to_ids(words[place])
+    GenerationConfig(eos_token_id=[1, named]).save_pretrained(copied / "language_model")
+    report = brain3d.load(copied, device="cpu").report(scan_file, do_sample=False, max_new_tokens=48)
+    assert report.text.split() == words[: place + 1]
+    assert "cut_short" not in {flag.code for flag in report.flags}
 
 
 def test_adapters_are_merged(copied: Path, scan_file: Path) -> None:

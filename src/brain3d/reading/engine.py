@@ -257,12 +257,21 @@ class ModelEngine:
         stride = (config.depth_stride, config.patch_size, config.patch_size)
         return patches_to_voxels(patches, config.volume_shape, size, stride, (config.depth_padding, 0, 0))
 
+    def _ends(self) -> list[int]:
+        """The tokens that end a text: the tokenizer's end of sequence, and what the language model names as one.
+
+        MedGemma names the end of a turn too, and `generate` on it alone stops there.
+        """
+        named = self.model.generation_config.eos_token_id
+        others = [] if named is None else [named] if isinstance(named, int) else list(named)
+        return list(dict.fromkeys([self.processor.tokenizer.eos_token_id, *others]))
+
     def _generate(self, features: torch.Tensor, decoding: Decoding) -> list[Written]:
         """From embeddings, so that the rules on repetition see the new words alone, never the prompt."""
         import torch
 
         inputs = self.processor(batch_size=len(features))
-        tokenizer = self.processor.tokenizer
+        ends = self._ends()
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices), torch.inference_mode(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Passing `(repetition_penalty|no_repeat_ngram_size)` with")
@@ -270,10 +279,10 @@ class ModelEngine:
             rows = self.model.generate(
                 inputs_embeds=self.model.model.merge(inputs["input_ids"].to(self.device), features),
                 attention_mask=inputs["attention_mask"].to(self.device),
-                eos_token_id=tokenizer.eos_token_id,
-                pad_token_id=tokenizer.pad_token_id,
+                eos_token_id=ends,
+                pad_token_id=self.processor.tokenizer.pad_token_id,
                 **decoding.to_generate(),
             )
-        ended = (rows == tokenizer.eos_token_id).any(dim=1).tolist()
+        ended = torch.isin(rows, torch.tensor(ends, device=rows.device)).any(dim=1).tolist()
         texts = self.processor.decode(rows.cpu())
         return [Written(text, done) for text, done in zip(texts, ended, strict=True)]

@@ -102,6 +102,8 @@ NO_CHANGE = re.compile(
     r"|\bno (?=(?:\w+ )?(?:lesions?|mass|tumou?rs?|abnormalit\w+)"
     r" (?:other than|apart from|besides|aside from|beyond)\b)"
 )
+_DENIAL_TAIL = re.compile(r",? (?:without|with no|(?:and|but) no)\b")
+_DENIAL = re.compile(r"\b(?:no|not|without|nor|neither|never|absent|lacks?)\b|n't\b")
 NO_EVIDENCE_THAT = re.compile(r"\bno (?:evidence|sign|indication|suggestion)s? that\b")
 EXTENDS = re.compile(r"\b(?:extend|involv|cross|reach|spread|affect)\w*\b[^,;]*")
 SECOND_BY_NUMBER = re.compile(r" (?:no\.? ?|#)?(?:[2-9]|ii|iii|iv)\b(?! ?(?:cm|mm|x)\b)")
@@ -178,7 +180,8 @@ SPARED = re.compile(
     r"|(?<!other )(?<!more )(?<!greater )(?<!less )than (?:in|on|the)"
     r"|unlike|as \w+ as|(?:boundar(?:y|ies)|borders?|interface|demarcation) (?:with|to|from|towards?|on)"
     r"|differ(?:s|ent|ing)? from|(?:differences?|asymmetry|contrast) (?:between|in)"
-    r"|without (?:involvement of|involving|extension|crossing|affecting)"
+    r"|without (?:involvement of|involving|extension|crossing|affecting"
+    r"|evidence of (?:an? |any )?(?:\w+ )?(?:lesions?|mass|tumou?rs?|abnormalit(?:y|ies)))"
     r"|no (?:involvement|extension|spread|infiltration|invasion|crossing)|away from)\b"
     rf"(?:(?! and (?:(?:it|they) )?{VERBS}\b)[^,;])*"
     # "has left the right side intact"
@@ -188,8 +191,8 @@ SPARED = re.compile(
     r"|\bwith [^,;]*?\b(?:showing|having) (?:a )?(?:normal|unremarkable)\b[^,;]*"
     rf"|\bwith (?:(?!signal|intensit)[^,;])*?\b{_UNAFFECTED}(?=\s*(?:[,;)]|$))"
     r"|(?:^|(?<=, )|(?<=; ))[^,;]*?\b(?:is|are|appears?|remains?) (?:\w+ly )?"
-    r"(?:normal|unremarkable|intact|preserved|spared|unaffected|uninvolved|free|not (?:involved|affected))"
-    r"\b[^,;]*"
+    r"(?:normal|unremarkable|intact|preserved|spared|unaffected|uninvolved|free|not (?:involved|affected))\b"
+    r"(?:(?!\b(?:apart from|aside from|other than|besides|beyond)\b)[^,;])*"
 )
 UNAFFECTED = re.compile(rf"\b{_UNAFFECTED}\b")
 INVOLVED = re.compile(
@@ -213,3 +216,9 @@ OF_THE_LESION = re.compile(
     r"|(?:its|their)\b.*"
     rf"|{_LESION_WORDS}(?: {_LESION_WORDS})*)"
 )
+
+
+def up_to_denial(clause: str) -> int:
+    """Where what a clause states ends and what it denies begins: "high signal in the insula, without a mass"."""
+    tail = _DENIAL_TAIL.search(clause)
+    return 0 if tail is None or _DENIAL.search(clause, 0, tail.start()) else tail.start()

@@ -100,6 +100,8 @@ def _chosen(state: _State, clause: str, lesion: Lesion, patterns: Patterns) -> i
     same = [i for i, entry in enumerate(state.entries) if _may_be(entry.lesion, lesion)]
     if statements.is_new(clause, patterns):
         return same[-1] if same else None
+    if not same and statements.of_the_other_side(clause, last.side, patterns):
+        return None
     meant = _meant(state, lesion)
     return meant if meant is not None else (same[-1] if same and len(state.entries) > 1 else state.current)
 
@@ -173,12 +175,16 @@ def _is_statement(state: _State, clause: Passage, spans: list[Topic], patterns: 
     located = known and _located(state.entries[state.current].lesion)
     if located and names_place(text, patterns) and statements.only_parts(text, patterns):
         return False
-    return not known or statements.is_new(text, patterns) or all(topic == "lesion" for _, _, topic in spans)
+    if not known or statements.is_new(text, patterns) or all(topic == "lesion" for _, _, topic in spans):
+        return True
+    return statements.of_the_other_side(text, state.entries[state.current].lesion.side, patterns)
 
 
 def _shows_signal(text: str, patterns: Patterns) -> bool:
     """Whether the clause says of a place that its signal is not as it should be, and so states a lesion by itself."""
     if grammar.AROUND.search(statements.subject(text)) or grammar.SIGNAL_EVEN.match(text):
+        return False
+    if statements.topics(text, patterns):
         return False
     told = signal_of(text, patterns) in ("high", "low", "mixed") or grammar.SIGNAL_ABNORMAL.search(text) is not None
     hemisphere = "hemisphere" in text and side_of(text, patterns) != "unknown"
@@ -198,10 +204,16 @@ def _in_full(state: _State, clause: Passage) -> Passage:
     ellipsis = grammar.ELLIPSIS.match(clause.text)
     if ellipsis is None or not (state.topic == "denial" or (state.topic == "lesion" and state.entries)):
         return clause
-    return clause.cut(ellipsis.end()).led_by("another lesion")
+    noun = "the lesion" if "largest" in ellipsis.group() and state.topic == "lesion" else "another lesion"
+    return clause.cut(ellipsis.end()).led_by(noun)
 
 
-def _read_denial(state: _State, clause: Passage) -> None:
+def _read_denial(state: _State, clause: Passage, patterns: Patterns) -> None:
+    """A clause that denies lesions; what it says before of abnormal signal states one all the same."""
+    stated = clause.cut(0, grammar.up_to_denial(clause.text))
+    if _shows_signal(stated.text, patterns):
+        _state_lesion(state, stated.text, described(stated, patterns), False, patterns)
+        return
     if grammar.NOT_A_WHOLE_NORMAL.search(clause.text) is None:
         state.normal.append(clause.span(0, len(clause.text)))
     state.topic = "denial"
@@ -222,7 +234,7 @@ def _read_clause(state: _State, clause: Passage, about_ventricles: bool, pattern
     if normal := grammar.NORMAL_BRAIN.search(text):
         state.normal.append(clause.span(normal.start(), normal.end()))
     if named and statements.denied(text, patterns):
-        _read_denial(state, clause)
+        _read_denial(state, clause, patterns)
         signs = signs if state.entries else {s: d for s, d in signs.items() if d.degree not in ("none", "unknown")}
     elif named and statements.past(text, patterns):
         state.topic = "other"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from brain3d.reports.clauses import has_verb
 from brain3d.reports.grammar import VENTRICLE, VENTRICLES_NORMAL
 from brain3d.reports.patterns import Patterns
+from brain3d.reports.statements import is_attribute
 
 _RANK = {"unknown": 0, "none": 1, "present": 2, "mild": 3, "moderate": 4, "severe": 5}
 _SEEN = (
@@ -31,6 +32,7 @@ _NOT_IN_LIST = re.compile(r"\b(?:but|with|without|around|in|of|no|not|near|by)\b
 # Of the ventricles where it is denied, though they are not named.
 _BARE_COMPRESSION = re.compile(r"\bmass effect\b|\bcompression\b(?! of)")
 _CLAUSE_PART = re.compile(r"[,;]")
+_SIZE = re.compile(r"(?:large|small|massive)$")  # of the lesion in "a large necrotic mass"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class _Mention:
     listed: bool  # coordinated with the mention before it: "edema, necrosis or ..."
     start: int
     end: int
+    attribute: bool  # of a lesion named after it: "a necrotic mass"
 
 
 def stronger(one: str, other: str) -> str:
@@ -73,7 +76,8 @@ def _mentions(clause: str, patterns: Patterns) -> list[_Mention]:
             # The lesion may stand between a sign and its verb: "the edema around the lesion is mild".
             after = clause[end : spans[index + 2][0] if index + 2 < len(spans) else len(clause)]
         listed = bool(index) and bool(_LIST.match(before)) and not _NOT_IN_LIST.search(before)
-        mentions.append(_Mention(sign, before, after, listed and not has_verb(before), start, end))
+        attribute = sign != "lesion" and is_attribute(clause, start, end, patterns)
+        mentions.append(_Mention(sign, before, after, listed and not has_verb(before), start, end, attribute))
     return mentions
 
 
@@ -96,7 +100,8 @@ def _own_degree(mention: _Mention, patterns: Patterns) -> Degree | None:
         return Degree("none", first + match.start(), mention.end)
     if match := _NOT_AFTER.search(mention.after):
         return Degree("none", mention.start, last + match.end())
-    if match := patterns.degree_before.search(before):
+    match = patterns.degree_before.search(before)
+    if match and not (mention.attribute and _SIZE.match(match.group(1))):
         return Degree(_strongest(match.group(1), patterns), first + match.start(), mention.end)
     for pattern in (patterns.degree_after, patterns.degree_labelled):
         if match := pattern.search(mention.after):

@@ -14,8 +14,8 @@ Topic = tuple[int, int, str]  # from where to where a clause names a topic, and 
 
 _ATTRIBUTE = re.compile(r"(?:necrotic|o?edematous|enhancing|cystic|liquefied)$")
 _ATTRIBUTE_GAP = re.compile(
-    r"(?:,? (?!(?:in|of|with|within|without|around|near|by|from|to|is|are|was|were|shows?|areas?|regions?|tissue"
-    r"|cores?|changes?|parts?|portions?|material)\b)[\w-]+){0,3} "
+    r"(?:(?:,? |[-/])(?!(?:in|of|with|within|without|around|near|by|from|to|is|are|was|were|shows?|areas?|regions?"
+    r"|tissue|cores?|changes?|parts?|portions?|material)\b)[\w-]+){0,3} "
 )
 _DENIED_AFTER = re.compile(
     r"^[^,;]*?\b(?:is|are|was|were|be)(?: not|n't) (?:\w+ )?(?:seen|visible|present|identified|detected|found"
@@ -44,7 +44,7 @@ _VERB_SIGN = re.compile(
 )
 
 
-def _is_attribute(clause: str, start: int, end: int, patterns: Patterns) -> bool:
+def is_attribute(clause: str, start: int, end: int, patterns: Patterns) -> bool:
     """Whether the sign describes a lesion named after it: "a necrotic mass", not "a necrotic mass core" or "focus"."""
     attribute = _ATTRIBUTE.match(clause[start:end])
     lesion = patterns.lesion.search(clause, end) if attribute else None
@@ -61,7 +61,7 @@ def topics(clause: str, patterns: Patterns) -> list[Topic]:
     others = [*patterns.signs.items(), ("other", patterns.other_topic), ("necrosis", patterns.cystic)]
     for topic, pattern in others:
         found = [(m.start(), m.end(), topic) for m in pattern.finditer(clause)]
-        spans += [span for span in found if not _is_attribute(clause, span[0], span[1], patterns)]
+        spans += [span for span in found if not is_attribute(clause, span[0], span[1], patterns)]
     return sorted(spans)
 
 
@@ -115,6 +115,15 @@ def past(clause: str, patterns: Patterns) -> bool:
         patterns.history_before.search(clause[: match.start()]) or grammar.RESOLVED.match(clause[match.end() :])
         for match in patterns.lesion.finditer(clause)
     )
+
+
+def of_the_other_side(clause: str, side: str, patterns: Patterns) -> bool:
+    """Whether the clause tells its lesion from one on `side` by naming the other: "the lesion on the right is ..."."""
+    named = subject(clause)
+    lesion = patterns.lesion.search(named)
+    if lesion is None or not has_verb(clause) or "the" not in named[: lesion.start()].split():
+        return False
+    return side_of(named, patterns) == {"left": "right", "right": "left"}.get(side)
 
 
 def hedged(clause: str, patterns: Patterns) -> bool:
