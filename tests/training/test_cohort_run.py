@@ -124,6 +124,8 @@ def test_other_settings_or_studies_in_the_same_folder_are_refused(
         run_recipe(RECIPES / "full.yaml", [*full(cohort, parts, full_run), "stages.grounding.lr.vision=0.5"])
     with pytest.raises(InputError, match=r"weights were made with model"):  # the projector starts from the seed
         run_recipe(RECIPES / "full.yaml", [*full(cohort, parts, full_run), "seed=5"])
+    with pytest.raises(InputError, match=r"weights were made with choices"):
+        run_recipe(RECIPES / "full.yaml", [*full(cohort, parts, full_run), "choices.prompt=Say what you see."])
 
 
 def test_the_loss_does_not_depend_on_cache_or_micro_batch(
@@ -224,6 +226,30 @@ def test_a_loss_that_is_not_finite_is_one_line_and_no_fault_of_ours(
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("brain3d: error: warm-up: the validation loss is nan at step 0")
     assert not list((tmp_path / "run").glob("*/weights-*"))
+
+
+def test_a_stage_that_cannot_learn_anything_is_refused(
+    full_run: Path, cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A part without weights, such as a grid; reports that all say the same."""
+    command = ["train", str(RECIPES / "finetune.yaml"), *finetune(full_run / "best", cohort, tmp_path / "run")]
+    assert main([*command, "stages.warm-up.parts={compression: full, projector: frozen}"]) == 2
+    assert "'warm-up': what learns has no weights" in capsys.readouterr().err
+    alike = tmp_path / "alike"
+    shutil.copytree(cohort, alike)
+    for report in alike.glob("*/report.txt"):
+        report.write_text("No lesion is seen in the brain.")
+    command = ["train", str(RECIPES / "finetune.yaml"), *finetune(full_run / "best", alike, tmp_path / "other")]
+    assert main([*command, "stages.warm-up.task=grounding", "stages.warm-up.loss=infonce"]) == 2
+    assert "'warm-up': all training reports say the same" in capsys.readouterr().err
+
+
+def test_a_damaged_note_of_what_a_run_is_made_of_is_named(full_run: Path, cohort: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.json").write_text("{")
+    with pytest.raises(InputError, match=r"run.json: damaged"):
+        run_recipe(RECIPES / "finetune.yaml", finetune(full_run / "best", cohort, run))
 
 
 @pytest.mark.slow

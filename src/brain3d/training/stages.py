@@ -18,13 +18,14 @@ from torch import Tensor, nn
 from brain3d.model.modeling_brain3d import Brain3DForConditionalGeneration
 from brain3d.model.processing_brain3d import Brain3DProcessor
 from brain3d.model.quiet import quiet
+from brain3d.scans import InputError
 from brain3d.training.batches import View, batch_at, shard, views_of
 from brain3d.training.cohort_data import CohortData
 from brain3d.training.gallery import Shown, lesion_point, write_gallery
 from brain3d.training.gradient_cache import Encoder, gather, gradient_cached
 from brain3d.training.learner import Learner
 from brain3d.training.loop import plain_attention, reduced_precision
-from brain3d.training.losses import LogitScale, info_nce, pairs, side_swapped, sigmoid_loss
+from brain3d.training.losses import LogitScale, alike, info_nce, pairs, side_swapped, sigmoid_loss
 from brain3d.training.parts_trained import composite_of, holder, set_learning, with_adapters
 from brain3d.training.plan import CohortStage
 from brain3d.training.retrieval import grounding_scores
@@ -84,6 +85,8 @@ class _Shared:
         scale = LOSS_SCALES.get(stage.loss)
         self.scale = None if scale is None else LogitScale(*scale).to(self.accelerator.device)
         self.groups = set_learning(self.wrapped, stage)
+        if not self.groups:
+            raise InputError(f"stage {stage.name!r}: what learns has no weights in this model; let another part learn")
         self.wrapped.to(self.accelerator.device)
         if material.checkpointing:
             with quiet():
@@ -213,6 +216,15 @@ class CaptioningTask(_Shared):
 
 class GroundingTask(_Shared):
     """Images find their reports among all of a batch, and their reports' mirror images."""
+
+    def __init__(self, stage: CohortStage, model: Brain3DForConditionalGeneration, material: Material) -> None:
+        first, *others = [text for item in material.train.items for text in (item.report, item.mirrored_report)]
+        if all(alike(first, other) for other in others):
+            raise InputError(
+                f"stage {stage.name!r}: all training reports say the same: grounding has nothing to tell apart; "
+                "leave the stage out, or add studies with other findings"
+            )
+        super().__init__(stage, model, material)
 
     def backward(self, step: int) -> tuple[float, dict[str, float]]:
         self.prepare_step()
