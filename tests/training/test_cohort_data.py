@@ -148,3 +148,33 @@ def test_plain_reports_have_no_mirror_fault() -> None:
         "Status after RT; a lesion in the right temporal lobe.",
     ):
         assert mirror_fault(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A lesion in the L frontal lobe.",
+        "LT frontal lesion.",
+        "RT parietal mass.",
+        "An R-sided lesion.",
+        "A lesion of the R. temporal lobe.",
+        "Edema, L > R.",
+        "A lesion of the RHS.",
+        "Edema is on the L.",
+        "Lt. frontal lesion.",
+    ],
+)
+def test_a_side_that_would_not_be_mirrored_is_found(text: str) -> None:
+    assert "abbreviates a side" in str(mirror_fault(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A lesion in the left frontal lobe, after RT. No lesion on the right.",
+        "LEFT FRONTAL LESION at the level of L4; R2 mapping was not done.",
+        "No lesion is seen after RT and temozolomide.",
+    ],
+)
+def test_other_short_words_are_no_sides(text: str) -> None:
+    assert mirror_fault(text) is None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import brain3d
 from brain3d.cli.main import main
@@ -124,6 +124,8 @@ def test_other_settings_or_studies_in_the_same_folder_are_refused(
         run_recipe(RECIPES / "full.yaml", [*full(cohort, parts, full_run), "stages.grounding.lr.vision=0.5"])
     with pytest.raises(InputError, match=r"weights were made with model"):  # the projector starts from the seed
         run_recipe(RECIPES / "full.yaml", [*full(cohort, parts, full_run), "seed=5"])
+    with pytest.raises(InputError, match=r"weights were made with choices"):
+        run_recipe(RECIPES / "full.yaml", [*full(cohort, parts, full_run), "choices.prompt=Say what you see."])
 
 
 def test_the_loss_does_not_depend_on_cache_or_micro_batch(
@@ -165,6 +167,89 @@ def finetune(model: Path, cohort: Path, output: Path) -> list[str]:
 def test_a_trained_model_is_adapted_further(full_run: Path, cohort: Path, tmp_path: Path) -> None:
     best = run_recipe(RECIPES / "finetune.yaml", finetune(full_run / "best", cohort, tmp_path / "run"))
     assert brain3d.load(best).visual_tokens(next(cohort.glob("*/flair.nii.gz"))).ndim
+
+
+def best_losses(run: Path) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for row in rows(run):
+        if "validation" in row:
+            found.setdefault(row["stage"], []).append(row["validation"]["loss"])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("learns", "marks"),
+    [
+        ({"vision": "full"}, ["vision_tower/encoder", "patch_embedding"]),
+        ({"compression": "full"}, ["compression/queries"]),
+        ({"language": "full"}, ["language_model/layers", "embed_tokens"]),
+        ({"vision": "full", "compression": "full", "language": "full"}, ["patch_embedding", "queries", "embed_tokens"]),
+    ],
+)
+def test_any_part_learns_in_full_and_the_next_stage_begins_with_what_it_learned(
+    cohort: Path, parts: list[str], tmp_path: Path, learns: dict[str, str], marks: list[str]
+) -> None:
+    """Also where the next stage caches features: those of the tower as it was would give another loss."""
+    rates = dict.fromkeys(("vision", "compression", "language", "projector"), "1e-2")
+    changes = [f"stages.warm-up.parts.{part}={mode}" for part, mode in learns.items()]
+    changes += [f"stages.warm-up.lr.{part}={rate}" for part, rate in rates.items()]
+    changes += ["choices.compression=perceiver", "stages.warm-up.augmentations=2", "stages.grounding.epochs=1"]
+    run_recipe(RECIPES / "full.yaml", [*full(cohort, parts, tmp_path / "run"), *changes])
+    start = load_file(next((tmp_path / "run" / "warm-up").glob("best-*")))
+    assert all(any(mark in name for name in start) for mark in marks)
+    losses = best_losses(tmp_path / "run")
+    assert min(losses["warm-up"]) < losses["warm-up"][0] - 0.003
+    assert losses["specialisation"][0] == pytest.approx(min(losses["warm-up"]), abs=2e-4)
+
+
+def test_checkpointing_repeats_the_forward_pass_as_it_was(full_run: Path, cohort: Path, tmp_path: Path) -> None:
+    """In bfloat16 too, where attention on a CPU is chosen for the time of the forward pass; the losses are the same."""
+    losses = []
+    for name in ("false", "true"):
+        changes = [f"gradient_checkpointing={name}", "precision=bfloat16", "stages.warm-up.parts.language=full"]
+        changes += ["stages.warm-up.parts.vision=patch_embedding", "stages.specialisation.epochs=1"]
+        run_recipe(RECIPES / "finetune.yaml", [*finetune(full_run / "best", cohort, tmp_path / name), *changes])
+        losses.append([row["step_loss"] for row in rows(tmp_path / name) if "step_loss" in row])
+    assert len(losses[0]) == 6
+    assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+
+
+def test_a_loss_that_is_not_finite_is_one_line_and_no_fault_of_ours(
+    full_run: Path, cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(full_run / "best", broken)
+    weights = load_file(broken / "model.safetensors")
+    weights["model.projector.vis_scale"].fill_(float("nan"))
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    assert main(["train", str(RECIPES / "finetune.yaml"), *finetune(broken, cohort, tmp_path / "run")]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("brain3d: error: warm-up: the validation loss is nan at step 0")
+    assert not list((tmp_path / "run").glob("*/weights-*"))
+
+
+def test_a_stage_that_cannot_learn_anything_is_refused(
+    full_run: Path, cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A part without weights, such as a grid; reports that all say the same."""
+    command = ["train", str(RECIPES / "finetune.yaml"), *finetune(full_run / "best", cohort, tmp_path / "run")]
+    assert main([*command, "stages.warm-up.parts={compression: full, projector: frozen}"]) == 2
+    assert "'warm-up': what learns has no weights" in capsys.readouterr().err
+    alike = tmp_path / "alike"
+    shutil.copytree(cohort, alike)
+    for report in alike.glob("*/report.txt"):
+        report.write_text("No lesion is seen in the brain.")
+    command = ["train", str(RECIPES / "finetune.yaml"), *finetune(full_run / "best", alike, tmp_path / "other")]
+    assert main([*command, "stages.warm-up.task=grounding", "stages.warm-up.loss=infonce"]) == 2
+    assert "'warm-up': all training reports say the same" in capsys.readouterr().err
+
+
+def test_a_damaged_note_of_what_a_run_is_made_of_is_named(full_run: Path, cohort: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.json").write_text("{")
+    with pytest.raises(InputError, match=r"run.json: damaged"):
+        run_recipe(RECIPES / "finetune.yaml", finetune(full_run / "best", cohort, run))
 
 
 @pytest.mark.slow
@@ -229,6 +314,8 @@ def test_a_scan_that_cannot_be_read_is_named_and_skipped_only_where_asked(
         ("precision=half", "precision is 'half'"),
         ("phantom=1", "unknown key 'phantom'"),
         ("tensorboard=yes please", "expected bool"),
+        ("stages.warm-up.lr.projector=.nan", "expected a finite number"),
+        ("cache_gb=.inf", "expected a finite number"),
     ],
 )
 def test_a_wrong_override_is_named(cohort: Path, tmp_path: Path, override: str, message: str) -> None:

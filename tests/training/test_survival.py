@@ -158,15 +158,36 @@ def test_what_is_not_finite_stops_the_stage_and_keeps_its_checkpoint(tmp_path: P
     assert all(bool(t.isfinite().all()) for t in read_weights(tmp_path, 2).values())
 
 
-def test_patience_counts_validations_without_improvement() -> None:
+def test_patience_counts_from_the_last_clear_improvement_and_the_lowest_loss_is_the_best() -> None:
     schedule = replace(SHORT, patience=2, min_delta=0.1)
     progress = Progress()
     for step, loss in enumerate([1.0, 0.95, 0.8, 0.75], 1):
         progress = judged(replace(progress, step=step), {"loss": loss}, schedule)
-    assert (progress.best, progress.best_step, progress.worse, progress.finished) == (0.8, 3, 1, False)
+    assert (progress.best, progress.best_step, progress.worse, progress.finished) == (0.75, 4, 1, False)
     progress = judged(replace(progress, step=5), {"loss": 0.9}, schedule)
     assert progress.finished
-    assert progress.best_step == 3
+    assert progress.best_step == 4
+
+
+def test_small_improvements_that_add_up_are_one() -> None:
+    progress = Progress()
+    for step, loss in enumerate([1.0, 0.94, 0.88], 1):
+        progress = judged(replace(progress, step=step), {"loss": loss}, replace(SHORT, patience=2, min_delta=0.1))
+    assert (progress.worse, progress.finished) == (0, False)
+
+
+class Lost(Toy):
+    """Every step is sound; its validation is not, from the fourth step on."""
+
+    def validate(self) -> dict[str, float]:
+        self.count = getattr(self, "count", 0) + 1
+        return {"loss": 1.0 if self.count == 1 else float("nan")}
+
+
+def test_a_validation_that_is_not_finite_stops_the_stage_before_a_checkpoint_of_it(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteLoss, match="validation loss is nan at step 4"):
+        run_stage(WholeBatch(Lost()), SHORT, tmp_path, "toy")
+    assert read_progress(tmp_path).step == 2
 
 
 class Worsening(Toy):

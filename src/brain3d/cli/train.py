@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,16 @@ def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
     return parser
 
 
-def run(args: argparse.Namespace) -> None:
-    """Run the recipe and print where the result lies."""
+def run(args: argparse.Namespace) -> int:
+    """Run the recipe and print where the result lies; 1 where a loss is not finite."""
+    from brain3d.training.loop import NonFiniteLoss
     from brain3d.training.run import run_recipe
 
-    with only_results_on_stdout():
-        folder = run_recipe(Path(args.recipe), args.overrides, args.stage)
+    try:
+        with only_results_on_stdout():
+            folder = run_recipe(Path(args.recipe), args.overrides, args.stage)
+    except NonFiniteLoss as error:
+        print(f"brain3d: error: {error}", file=sys.stderr)
+        return 1
     print(folder)
+    return 0

@@ -77,7 +77,10 @@ def claim(file: Path, settings: dict[str, Any], what: str) -> None:
         partial.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
         partial.replace(file)
         return
-    had = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        had = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{file}: damaged; give another output, or delete that folder") from error
     for key in sorted(set(had) | set(wanted)):
         if had.get(key) != wanted.get(key):
             raise InputError(

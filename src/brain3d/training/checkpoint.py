@@ -31,15 +31,16 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 class Progress:
     """How far a stage has come, and all that its loop has to remember beside weights and optimizer.
 
-    `mean`: the running mean of the loss, as logged. `best`, `best_step`: the best validation and its step.
-    `worse`: validations since then that were no better. `seconds`: spent so far. `starts`: how often a process went on
-    from a checkpoint. `finished`: nothing is left to do.
+    `mean`: the running mean of the loss, as logged. `best`, `best_step`: the lowest validation loss and its step.
+    `mark`: the last one that was lower by `min_delta`; `worse`: validations since then. `seconds`: spent so far.
+    `starts`: how often a process went on from a checkpoint. `finished`: nothing is left to do.
     """
 
     step: int = 0
     mean: float | None = None
     best: float | None = None
     best_step: int | None = None
+    mark: float | None = None
     worse: int = 0
     seconds: float = 0.0
     starts: int = 0

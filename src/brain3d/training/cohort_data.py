@@ -19,7 +19,16 @@ from brain3d.training.augment import VERSION as AUGMENTATION
 from brain3d.training.augment import augmented
 from brain3d.training.batches import View
 
-_ABBREVIATED = re.compile(r"(?<!\w)(?:[LlRr]t\b|\([LR]\))")
+# RT alone may be radiotherapy, and L a vertebra: those count where a place follows.
+_PLACE = (
+    r"(?i:side|front|pariet|tempor|occipit|insul|hemi|cereb|thalam|basal|caudat|putam|lobe|ventric|anterior|posterior|"
+    r"superior|inferior|medial|lateral|mid|deep|peri[vs]|para[sh]|subcort|cortical|corona|centrum|hippoc|lesion|mass|tumou?r)"
+)
+_ABBREVIATED = re.compile(
+    r"(?<!\w)(?:[LlRr]t\b|LT\b|\([LR]\)|[LR]HS\b|[LR]\s*[<>]\s*[LR]\b|(?:on|in) the [LR]\b|(?:[LR]|RT)[. -]{1,2}"
+    + _PLACE
+    + ")"
+)
 
 
 class StudyError(InputError):
@@ -185,7 +194,7 @@ def mirror_fault(text: str) -> str | None:
     """Why a report must not be mirrored by exchanging its side words, in a few words; None where it may be."""
     turned = mirror_text(text)
     if _ABBREVIATED.search(text):
-        return "its report abbreviates a side (Lt, Rt), which would not be mirrored"
+        return "its report abbreviates a side (Lt, RT, L), which would not be mirrored; write left and right"
     if mirror_text(turned) != text:
         return "a side word of its report is written in a mixture of capitals, and has no mirror image"
     if parse_findings(turned) != mirror_findings(parse_findings(text)):

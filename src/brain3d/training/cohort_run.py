@@ -20,7 +20,7 @@ from brain3d.training.batches import View, batches_per_epoch
 from brain3d.training.checkpoint import naming_a_full_disk, read_best, read_progress
 from brain3d.training.cohort_data import CohortData, StudyError, load_data
 from brain3d.training.deliver import export_both
-from brain3d.training.digest import tensors_digest
+from brain3d.training.digest import settings_digest, tensors_digest
 from brain3d.training.loop import Schedule, run_stage
 from brain3d.training.parts_trained import merged, settled
 from brain3d.training.plan import CohortStage, Plan, check_ready
@@ -136,6 +136,7 @@ class CohortRun:
         """Refuse a folder whose weights were made from another model, other studies or another seed."""
         settings = {
             "model": self.base,
+            "choices": settings_digest(self.model.config),
             "train": _digest(self.train),
             "validation": _digest(self.validation),
             "seed": self.plan.seed,

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedConfig
 
 import brain3d.model as model_package
 from brain3d.model.modeling_brain3d import Brain3DModel
@@ -46,6 +47,17 @@ def code_digest(folder: Path = Path(str(model_package.__file__)).parent) -> str:
     for name in ("torch", "transformers"):
         whole.update(f"{name} {version(name)}\n".encode())
     return whole.hexdigest()[:LENGTH]
+
+
+def settings_digest(config: PreTrainedConfig) -> str:
+    """A hash of a model's settings, its prompt among them, but for what transformers notes of versions and paths."""
+    text = json.dumps(_without(json.loads(config.to_json_string(use_diff=False)), OF_TRANSFORMERS), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
+
+
+def _without(settings: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    kept = {key: value for key, value in settings.items() if key not in names}
+    return {key: _without(value, names) if isinstance(value, dict) else value for key, value in kept.items()}
 
 
 def tower_digest(model: Brain3DModel, precision: str = "float32") -> str:

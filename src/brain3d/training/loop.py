@@ -94,6 +94,14 @@ class NonFiniteLoss(RuntimeError):
     """The loss or its gradient became NaN or infinite: the run stops rather than going on in silence."""
 
 
+@contextmanager
+def _naming_the_stage(name: str) -> Iterator[None]:
+    try:
+        yield
+    except NonFiniteLoss as error:
+        raise NonFiniteLoss(f"{name}: {error}") from error
+
+
 def learning_rate(schedule: Schedule, step: int) -> float:
     """Linear warm-up, then constant, or a cosine down to a twentieth of the peak."""
     if step < schedule.warmup:
@@ -105,20 +113,26 @@ def learning_rate(schedule: Schedule, step: int) -> float:
 
 
 @contextmanager
-def reduced_precision(device: str, enabled: bool) -> Iterator[None]:
-    """Matrix products in bfloat16. On a CPU attention becomes two of them, since its fused kernel there gains nothing
-    from bfloat16."""
+def plain_attention(device: str, enabled: bool) -> Iterator[None]:
+    """On a CPU attention as two matrix products, since its fused kernel there gains nothing from bfloat16. A backward
+    pass that computes activations again (gradient checkpointing) needs it as the forward pass did."""
     if not enabled:
         yield
         return
     plain = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
     torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)
-    attention = sdpa_kernel(SDPBackend.MATH) if device == "cpu" else nullcontext()
     try:
-        with torch.autocast(device, torch.bfloat16), attention:
+        with sdpa_kernel(SDPBackend.MATH) if device == "cpu" else nullcontext():
             yield
     finally:
         torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(plain)
+
+
+@contextmanager
+def reduced_precision(device: str, enabled: bool) -> Iterator[None]:
+    """Matrix products in bfloat16, attention as `plain_attention`."""
+    with plain_attention(device, enabled), torch.autocast(device, torch.bfloat16) if enabled else nullcontext():
+        yield
 
 
 @dataclass(frozen=True)
@@ -147,7 +161,7 @@ class WholeBatch:
 
 def _check_finite(what: str, value: float, step: int) -> None:
     if not math.isfinite(value):
-        raise NonFiniteLoss(f"the {what} is {value} at step {step}; the last checkpoint is kept; lower lr or clip")
+        raise NonFiniteLoss(f"the {what} is {value} at step {step}; the checkpoint before is kept; lower lr or clip")
 
 
 def _step(
@@ -167,12 +181,19 @@ def _step(
 
 
 def judged(progress: Progress, figures: dict[str, float], schedule: Schedule) -> Progress:
-    """The progress after a validation: whether it is the best so far, and whether patience is at its end."""
+    """The progress after a validation: whether it is the best so far, and whether patience is at its end.
+
+    The lowest loss is the best, by however little; patience counts from the last one that was lower by `min_delta`.
+    NonFiniteLoss for a loss that is neither.
+    """
     loss = figures.get("loss")
     if loss is None:
         return progress
-    if progress.best is None or loss < progress.best - schedule.min_delta:
-        return replace(progress, best=loss, best_step=progress.step, worse=0)
+    _check_finite("validation loss", loss, progress.step)
+    if progress.best is None or loss < progress.best:
+        progress = replace(progress, best=loss, best_step=progress.step)
+    if progress.mark is None or loss < progress.mark - schedule.min_delta:
+        return replace(progress, mark=loss, worse=0)
     worse = progress.worse + 1
     return replace(progress, worse=worse, finished=progress.finished or 0 < schedule.patience <= worse)
 
@@ -250,7 +271,7 @@ def run_stage(
 
     Returns the figures of the last validation. Raises NonFiniteLoss; InputError for a damaged checkpoint, a full disk.
     """
-    with naming_a_full_disk(folder):
+    with naming_a_full_disk(folder), _naming_the_stage(name):
         if main:
             folder.mkdir(parents=True, exist_ok=True)
         stage = _Stage(task, schedule, folder, name, main)

@@ -9,6 +9,7 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
 from brain3d.model.modeling_brain3d import LORA_TARGET_PATTERN, Brain3DForConditionalGeneration
+from brain3d.model.quiet import quiet
 from brain3d.training.plan import CohortStage, Parts
 
 SEPARATOR = "/"  # in the names of a checkpoint, where a module's own name cannot hold a dot
@@ -59,7 +60,8 @@ def with_adapters(model: Brain3DForConditionalGeneration, stage: CohortStage) ->
         lora_dropout=stage.lora.dropout,
         target_modules=LORA_TARGET_PATTERN,
     )
-    return get_peft_model(model, settings)
+    with quiet():  # PEFT asks for a name that transformers has renamed
+        return get_peft_model(model, settings)
 
 
 def composite_of(model: Any, stage: CohortStage) -> Brain3DForConditionalGeneration:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -130,6 +131,8 @@ def _check_number(value: Any, kind: Any, where: str) -> None:
         return
     if expected is not None and (not isinstance(value, expected) or (kind != "bool" and isinstance(value, bool))):
         raise InputError(f"{where}: expected {kind}, found {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{where}: expected a finite number, found {value!r}")
 
 
 def _override(raw: dict[str, Any], assignment: str) -> None:

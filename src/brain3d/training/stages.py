@@ -17,13 +17,15 @@ from torch import Tensor, nn
 
 from brain3d.model.modeling_brain3d import Brain3DForConditionalGeneration
 from brain3d.model.processing_brain3d import Brain3DProcessor
+from brain3d.model.quiet import quiet
+from brain3d.scans import InputError
 from brain3d.training.batches import View, batch_at, shard, views_of
 from brain3d.training.cohort_data import CohortData
 from brain3d.training.gallery import Shown, lesion_point, write_gallery
 from brain3d.training.gradient_cache import Encoder, gather, gradient_cached
 from brain3d.training.learner import Learner
-from brain3d.training.loop import reduced_precision
-from brain3d.training.losses import LogitScale, info_nce, pairs, side_swapped, sigmoid_loss
+from brain3d.training.loop import plain_attention, reduced_precision
+from brain3d.training.losses import LogitScale, alike, info_nce, pairs, side_swapped, sigmoid_loss
 from brain3d.training.parts_trained import composite_of, holder, set_learning, with_adapters
 from brain3d.training.plan import CohortStage
 from brain3d.training.retrieval import grounding_scores
@@ -83,9 +85,12 @@ class _Shared:
         scale = LOSS_SCALES.get(stage.loss)
         self.scale = None if scale is None else LogitScale(*scale).to(self.accelerator.device)
         self.groups = set_learning(self.wrapped, stage)
+        if not self.groups:
+            raise InputError(f"stage {stage.name!r}: what learns has no weights in this model; let another part learn")
         self.wrapped.to(self.accelerator.device)
         if material.checkpointing:
-            self.composite.gradient_checkpointing_enable({"use_reentrant": False})
+            with quiet():
+                self.composite.gradient_checkpointing_enable({"use_reentrant": False})
         self.learner: Any = self.accelerator.prepare_model(Learner(self.wrapped, self.composite))
         self._holder = holder(self.wrapped, self.scale)
         self.train, self.validation = (self._visual(data) for data in (material.train, material.validation))
@@ -137,6 +142,10 @@ class _Shared:
         """The arithmetic of the forward passes."""
         return reduced_precision(self.accelerator.device.type, self.material.precision == "bfloat16")
 
+    def attention(self) -> AbstractContextManager[None]:
+        """The attention of the forward passes, also where the backward pass repeats them."""
+        return plain_attention(self.accelerator.device.type, self.material.precision == "bfloat16")
+
     def unsynchronised(self) -> AbstractContextManager[Any]:
         """Holds back the exchange of gradients between processes."""
         held: AbstractContextManager[Any] = self.accelerator.no_sync(self.learner)
@@ -153,7 +162,7 @@ class CaptioningTask(_Shared):
         total, chunks = self._tokens(reports), self.own_chunks(len(views))
         value = torch.zeros((), device=self.accelerator.device)
         for number, (places, counted) in enumerate(chunks, 1):
-            with nullcontext() if number == len(chunks) else self.unsynchronised():
+            with self.attention(), nullcontext() if number == len(chunks) else self.unsynchronised():
                 loss = self._loss(self.train, [views[i] for i in places], counted, total)
                 # Gradients are averaged over the processes, and each has its part of the sum.
                 self.accelerator.backward(loss * self.accelerator.num_processes)
@@ -208,21 +217,29 @@ class CaptioningTask(_Shared):
 class GroundingTask(_Shared):
     """Images find their reports among all of a batch, and their reports' mirror images."""
 
+    def __init__(self, stage: CohortStage, model: Brain3DForConditionalGeneration, material: Material) -> None:
+        first, *others = [text for item in material.train.items for text in (item.report, item.mirrored_report)]
+        if all(alike(first, other) for other in others):
+            raise InputError(
+                f"stage {stage.name!r}: all training reports say the same: grounding has nothing to tell apart; "
+                "leave the stage out, or add studies with other findings"
+            )
+        super().__init__(stage, model, material)
+
     def backward(self, step: int) -> tuple[float, dict[str, float]]:
         self.prepare_step()
         views = self.batch(step)
         chunks = self.own_chunks(len(views))
         places = [i for chunk, _ in chunks for i in chunk]
         own = self.train.data.reports([views[i] for i in places])
-        loss = gradient_cached(
-            [
-                Encoder(self._texts, self._split(own), learns=False),
-                Encoder(self._texts, self._split(side_swapped(own)[0]), learns=False),
-                Encoder(partial(self._images, self.train), self._split([views[i] for i in places])),
-            ],
-            partial(self._loss, self.train.data.reports(views)),
-            unsynchronised=self.unsynchronised,
-        )
+        encoders = [
+            Encoder(self._texts, self._split(own), learns=False),
+            Encoder(self._texts, self._split(side_swapped(own)[0]), learns=False),
+            Encoder(partial(self._images, self.train), self._split([views[i] for i in places])),
+        ]
+        loss_of = partial(self._loss, self.train.data.reports(views))
+        with self.attention():
+            loss = gradient_cached(encoders, loss_of, unsynchronised=self.unsynchronised)
         return float(loss), {}
 
     def _split(self, rows: Sequence[Any]) -> list[Sequence[Any]]:
