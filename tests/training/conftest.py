@@ -24,11 +24,13 @@ def tiny_overrides(output: Path) -> list[str]:
         "stages.slices.batch=12",
         "stages.volumes.batch=2",
         "stages.refinement.batch=2",
+        "stages.steadying.batch=2",
     ]
     for name, steps in (
         ("slices", 30),
         ("volumes", 6),
         ("refinement", 3),
+        ("steadying", 3),
         ("language", 40),
         *((n, 12) for n in ALIGNMENT),
     ):
@@ -38,7 +40,7 @@ def tiny_overrides(output: Path) -> list[str]:
             f"stages.{name}.warmup=2",
         ]
         changes += [f"stages.{name}.precision=float32"]
-        if name not in ("slices", "volumes", "refinement"):
+        if name not in ("slices", "volumes", "refinement", "steadying"):
             changes.append(f"stages.{name}.batch=8")
     return changes
 

@@ -5,13 +5,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from brain3d.phantom.truth import Truth
 from brain3d.phantom.volume import AMOUNTS
 from brain3d.training.adaptation import case_scores
 from brain3d.training.alignment import contrastive_loss
 from brain3d.training.cells import CASE_FEATURES, CELL_FEATURES, case_features, mirror_cells, sampling_odds, split_case
-from brain3d.training.dense import jitter_intensity, mirrored, patch_amounts, patch_masks, totals_loss
+from brain3d.training.dense import (
+    BIAS,
+    _bias_field,
+    _saturated,
+    jitter_intensity,
+    mirrored,
+    patch_amounts,
+    patch_masks,
+    totals_loss,
+)
 from brain3d.training.language import MOST_DOUBT, unsure
 from brain3d.training.loop import Schedule, learning_rate, reduced_precision
 from brain3d.training.said import said_scores
@@ -149,6 +160,30 @@ def test_jitter_leaves_the_background_alone() -> None:
     changed = jitter_intensity(images, np.random.default_rng(0))
     assert torch.equal(changed[:, 0], images[:, 0])
     assert not torch.equal(changed[:, 1], images[:, 1])
+
+
+@given(st.integers(0, 10_000))
+def test_jitter_bends_and_saturates_within_bounds(seed: int) -> None:
+    images = torch.linspace(-0.99, 0.99, 6 * 8**3).reshape(6, 8, 8, 8)
+    rng = np.random.default_rng(seed)
+    field = _bias_field(images, rng)
+    assert float((field - 1).abs().max()) <= BIAS + 1e-6
+    capped = _saturated(images, images > -0.999, rng)
+    assert bool((capped <= images).all())
+    share = (capped < images).flatten(1).float().mean(1)
+    assert float(share.max()) <= 0.03 + 1 / 8**3
+
+
+def test_no_tissue_is_nothing_to_saturate() -> None:
+    empty = torch.full((4, 4, 4, 4), -1.0)
+    assert torch.equal(jitter_intensity(empty, np.random.default_rng(0)), empty)
+
+
+def test_lesions_across_the_midline_are_drawn_oftener() -> None:
+    crossing, lateral = (replace(LEFT, side=side, visible=True, volume_ml=30.0) for side in ("bilateral", "left"))
+    odds = sampling_odds([crossing, lateral], focused=True)
+    assert odds[0] > odds[1]
+    assert float(odds.sum()) == pytest.approx(1.0)
 
 
 def test_slabs_average_four_slices_into_three_equal_planes() -> None:

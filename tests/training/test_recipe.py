@@ -155,6 +155,20 @@ def test_an_option_of_another_task_is_refused(recipe_path: Path, change: str) ->
         load_recipe(recipe_path, [change])
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "stages.steadying.average=language",
+        "stages.steadying.average=steadying",
+        "stages.refinement.average=steadying",
+        "stages.warm-up.average=volumes",
+    ],
+)
+def test_a_mean_with_no_earlier_round_is_refused(recipe_path: Path, change: str) -> None:
+    with pytest.raises(InputError, match="has average"):
+        load_recipe(recipe_path, [change])
+
+
 def test_a_negative_anchor_is_refused(recipe_path: Path) -> None:
     with pytest.raises(InputError, match="anchor"):
         load_recipe(recipe_path, ["stages.warm-up.anchor=-1.0"])

@@ -28,7 +28,7 @@ def weights_of(run: Path, stage: str) -> dict[str, torch.Tensor]:
 
 def test_every_stage_ran_and_logged_its_validation(tiny_run: Path) -> None:
     stages = {row["stage"] for row in rows(tiny_run) if "validation" in row}
-    assert stages == {"slices", "volumes", "refinement", "language", *ALIGNMENT}
+    assert stages == {"slices", "volumes", "refinement", "steadying", "language", *ALIGNMENT}
 
 
 def test_the_language_model_learns(tiny_run: Path) -> None:
@@ -47,6 +47,17 @@ def test_lora_never_lands_in_the_vision_tower(tiny_run: Path) -> None:
     adapters = [name for name in weights_of(tiny_run, "specialisation") if ".lora_" in name]
     assert adapters
     assert all("language_model" in name and "vision_tower" not in name for name in adapters)
+
+
+def test_the_tower_is_the_mean_of_the_rounds_that_the_recipe_names(tiny_run: Path) -> None:
+    rounds = [weights_of(tiny_run, name) for name in ("refinement", "steadying")]
+    tower = weights_of(tiny_run, "grounding")
+    names = [name for name in rounds[0] if name.startswith("tower.")]
+    assert names
+    assert any(not torch.equal(rounds[0][name], rounds[1][name]) for name in names)
+    for name in names:
+        mean = (rounds[0][name] + rounds[1][name]) / 2
+        torch.testing.assert_close(tower["model.vision_tower." + name.removeprefix("tower.")], mean)
 
 
 def test_specialisation_moves_its_adapters(tiny_run: Path) -> None:

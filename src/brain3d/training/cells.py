@@ -17,6 +17,7 @@ from brain3d.phantom.volume import MASKS
 from brain3d.reports.findings import REGIONS
 from brain3d.training.bank import Bank
 
+CROSSING = 1.8  # how much oftener a lesion across the midline is drawn: few are, and they are the hardest to side
 SIGNALS_SEEN = ("high", "low", "mixed", "iso")
 SIDES_SEEN = ("left", "right", "bilateral", "midline")
 DEGREES_SEEN = ("none", "mild", "moderate", "severe")
@@ -115,10 +116,12 @@ def describe_truth(bank: Bank, index: int, mirrored: bool, seed: int) -> str:
 
 
 def sampling_odds(truths: list[Truth], focused: bool) -> np.ndarray:
-    """How often each phantom is drawn: all alike, or small visible lesions oftener and invisible ones seldom."""
+    """How often each phantom is drawn: all alike, or small visible lesions and those across the midline oftener and
+    invisible ones seldom."""
     if not focused:
         return np.full(len(truths), 1 / len(truths))
     odds = np.array([1.0 if t.normal else 0.3 if not t.visible else 2.0 if t.volume_ml < 20 else 0.8 for t in truths])
+    odds *= np.array([CROSSING if t.visible and t.side in ("bilateral", "midline") else 1.0 for t in truths])
     return odds / odds.sum()
 
 

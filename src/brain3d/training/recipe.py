@@ -79,6 +79,7 @@ class Stage:
     # Volumes: how much more a small lesion weighs; see training/dense.py. Above zero, small visible lesions are also
     # drawn oftener, there and in captioning.
     focus: float = 0.0
+    average: str | None = None  # volumes: an earlier such stage; the result is the mean of its weights and these
     anchor: float = 0.0  # captioning: weight of the anchoring loss beside that of the text
     phrasing: int | None = None  # captioning: the one seed that phrases all reports, so that words differ by findings
 
@@ -194,6 +195,7 @@ def parse_recipe(raw: dict[str, Any], path: Path) -> Recipe:
     _check_counts(recipe, path)
     for stage in recipe.stages:
         _check_stage(stage, path)
+        _check_average(stage, recipe, path)
         _check_bank(stage, recipe.phantoms, path)
     return recipe
 
@@ -238,6 +240,15 @@ def _check_bank(stage: Stage, phantoms: Phantoms, path: Path) -> None:
         raise InputError(
             f"{path}: stage {stage.name!r} takes {volumes} phantoms a batch, the tower has "
             f"{phantoms.train - phantoms.aligned}; raise phantoms.train or lower batch"
+        )
+
+
+def _check_average(stage: Stage, recipe: Recipe, path: Path) -> None:
+    earlier = [s.name for s in recipe.stages[: recipe.stages.index(stage)] if s.task == "volumes"]
+    if stage.average is not None and (stage.task != "volumes" or stage.average not in earlier):
+        raise InputError(
+            f"{path}: stage {stage.name!r} has average {stage.average!r}; it is for volumes, and names an earlier "
+            "stage with that task"
         )
 
 

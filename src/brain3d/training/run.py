@@ -61,13 +61,24 @@ class Run:
     def result(self, task: str, before: Stage | None = None) -> dict[str, torch.Tensor]:
         """The final weights of the recipe's last stage with this task (`before` a stage).
 
+        Where that stage names another to average with, the mean of both: weights of one course of training, which
+        lie in one valley of the loss (model soups, arXiv 2203.05482).
         InputError where there is none, or it is not finished.
         """
         stages = self.recipe.stages[: self.recipe.stages.index(before)] if before else self.recipe.stages
         stage = next((s for s in reversed(stages) if s.task == task), None)
-        weights = self.folder / stage.name / f"weights-{stage.steps}.safetensors" if stage else None
-        if weights is None or not weights.exists():
+        if stage is None:
             raise InputError(f"the recipe needs a finished stage with task {task!r} before this one")
+        own = self._final(stage)
+        if stage.average is None:
+            return own
+        other = self._final(next(s for s in stages if s.name == stage.average))
+        return {name: (own[name] + other[name]) / 2 if own[name].is_floating_point() else own[name] for name in own}
+
+    def _final(self, stage: Stage) -> dict[str, torch.Tensor]:
+        weights = self.folder / stage.name / f"weights-{stage.steps}.safetensors"
+        if not weights.exists():
+            raise InputError(f"the recipe needs a finished stage with task {stage.task!r} before this one")
         return load_file(weights)
 
 
