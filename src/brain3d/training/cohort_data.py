@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tqdm import tqdm
@@ -13,7 +13,7 @@ from tqdm import tqdm
 from brain3d.cohort import PUBLISHED, Study, study_volume, volume_key
 from brain3d.cohort.volumes import file_sha256
 from brain3d.reports import Findings, mirror_findings, mirror_text, overall_side, parse_findings
-from brain3d.scans import InputError, Volume
+from brain3d.scans import InputError, Volume, mirror
 from brain3d.scans.cache import CacheError, VolumeCache
 from brain3d.training.augment import VERSION as AUGMENTATION
 from brain3d.training.augment import augmented
@@ -96,8 +96,9 @@ class CohortData:
 
     def volume(self, view: View) -> np.ndarray:
         """The volume (1, D, H, W) float32 of a view: augmented, then mirrored left to right, as the view says."""
-        data = augmented(self.prepared(view.row).data, self.items[view.row].content, self.seed, view.augmentation)
-        return np.ascontiguousarray(data[..., ::-1]) if view.mirrored else data
+        prepared = self.prepared(view.row)
+        data = augmented(prepared.data, self.items[view.row].content, self.seed, view.augmentation)
+        return mirror(replace(prepared, data=data)).data if view.mirrored else data
 
     def report(self, view: View) -> str:
         """The report of a view: of a mirrored one with left and right exchanged."""
