@@ -27,7 +27,7 @@ from transformers.utils.generic import can_return_tuple
 from brain3d.model.compression import PerceiverCompression, build_compression
 from brain3d.model.configuration_brain3d import Brain3DConfig
 from brain3d.model.inflation import inflate
-from brain3d.model.loss import report_loss
+from brain3d.model.loss import predicts, report_loss, token_loss
 from brain3d.model.projector import Brain3DProjector, FeatureStandardiser, initial_scale
 from brain3d.model.tower import Brain3DVisionTower
 
@@ -315,6 +315,7 @@ class Brain3DForConditionalGeneration(Brain3DPreTrainedModel, GenerationMixin):
         loss_weights: torch.Tensor | None = None,
         num_items_in_batch: int | torch.Tensor | None = None,
         logits_to_keep: int = 0,
+        loss_only: bool = False,
         **kwargs: Any,
     ) -> Brain3DCausalLMOutputWithPast:
         """As `Brain3DModel.forward`, with logits and a loss.
@@ -324,7 +325,13 @@ class Brain3DForConditionalGeneration(Brain3DPreTrainedModel, GenerationMixin):
             loss_weights: (B, L), the weight of each label; see `report_loss`.
             num_items_in_batch: divides the summed loss instead of the batch's own count (accumulation).
             logits_to_keep: logits of so many last positions only; 0 keeps all.
+            loss_only: with labels: logits are made where the next token is learned, for the loss, and not returned.
+
+        Raises:
+            ValueError: as `Brain3DModel.forward`; `loss_only` without labels.
         """
+        if loss_only and labels is None:
+            raise ValueError("loss_only is true, but there are no labels")
         outputs = self.model(
             input_ids=input_ids,
             pixel_values=pixel_values,
@@ -337,11 +344,13 @@ class Brain3DForConditionalGeneration(Brain3DPreTrainedModel, GenerationMixin):
             return_dict=True,
             **kwargs,
         )
-        logits = self.lm_head(outputs.last_hidden_state[:, -logits_to_keep:])
-        cap = self.config.text_config.final_logit_softcapping
-        if cap is not None:
-            logits = torch.tanh(logits / cap) * cap
-        loss = None if labels is None else report_loss(logits, labels, loss_weights, num_items_in_batch)
+        states, logits, loss = outputs.last_hidden_state, None, None
+        if labels is not None and loss_only:
+            learned = self.next_token_logits(states[:, :-1][predicts(labels)])
+            loss = token_loss(learned, labels, loss_weights, num_items_in_batch)
+        else:
+            logits = self.next_token_logits(states[:, -logits_to_keep:])
+            loss = None if labels is None else report_loss(logits, labels, loss_weights, num_items_in_batch)
         return Brain3DCausalLMOutputWithPast(
             loss=loss,
             logits=logits,
@@ -350,6 +359,12 @@ class Brain3DForConditionalGeneration(Brain3DPreTrainedModel, GenerationMixin):
             attentions=outputs.attentions,
             image_hidden_states=outputs.image_hidden_states,
         )
+
+    def next_token_logits(self, states: torch.Tensor) -> torch.Tensor:
+        """The language model's last states (..., d) -> (..., vocabulary)."""
+        logits = self.lm_head(states)
+        cap = self.config.text_config.final_logit_softcapping
+        return logits if cap is None else torch.tanh(logits / cap) * cap
 
     def prepare_inputs_for_generation(
         self,

@@ -16,7 +16,7 @@ class Distinct(NamedTuple):
     whose: torch.Tensor
 
     def attention_bias(self, dtype: torch.dtype) -> torch.Tensor:
-        """(1, 1, 1, n), added to attention's logits: a key that counts m times has m times the weight, exp(s + log m)."""
+        """(1, 1, 1, n), added to the logits of attention: a key that counts m times weighs exp(s + log m)."""
         return self.copies.log().to(dtype)[None, None, None]
 
 

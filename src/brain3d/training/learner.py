@@ -26,9 +26,22 @@ class Learner(nn.Module):
         return self._image(**inputs) if what == "image" else self._text(**inputs)
 
     def _caption(self, visual: dict[str, Tensor], reports: dict[str, Tensor], counted: Tensor, total: int) -> Tensor:
-        """The summed loss of the rows that count, over `total` tokens: of the whole batch, not of these rows alone."""
-        weights = counted[:, None].float().expand_as(reports["labels"])
-        loss: Tensor = self.model(**visual, **reports, loss_weights=weights, num_items_in_batch=total).loss
+        """The summed loss of the rows that count, over `total` tokens: of the whole batch, not of these rows alone.
+
+        Padding stands behind the reports, where a causal model does not look, so no attention mask is given: attention
+        is faster without one.
+        """
+        ids, labels = reports["input_ids"], reports["labels"]
+        weights = counted[:, None].float().expand_as(labels)
+        loss: Tensor = self.model(
+            **visual,
+            input_ids=ids,
+            labels=labels,
+            loss_weights=weights,
+            num_items_in_batch=total,
+            loss_only=True,
+            use_cache=False,
+        ).loss
         return loss
 
     def _image(self, visual: dict[str, Tensor]) -> Tensor:
