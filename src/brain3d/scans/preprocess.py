@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from brain3d.scans.bias_field import slope_of, without_slope
 from brain3d.scans.brain import AUTO, Extraction, extract_brain
 from brain3d.scans.checks import flags_of, has_skull, unlike_a_head
 from brain3d.scans.contrast import Contrast, contrast_of, flags_of_contrast
@@ -24,7 +25,7 @@ from brain3d.scans.orientation import canonical_view
 from brain3d.scans.resample import Field, field_of, read_grid, read_places, resample, rounded_geometry
 from brain3d.scans.types import Flag, InputError, Scan, Volume, VolumeSpec
 
-__all__ = ["brain_centre", "foreground_mask", "normalise", "prepare"]
+__all__ = ["brain_centre", "foreground_mask", "levelled", "normalise", "prepare"]
 
 COARSE_MM = 3.0
 HALF = 0.5 - 1e-6
@@ -42,6 +43,12 @@ def normalise(data: np.ndarray, mask: np.ndarray) -> np.ndarray:
     clipped to [`Z_LOW`, `Z_HIGH`] and that range mapped linearly to [-1, 1].
     """
     return _normalised(data[mask], mask)
+
+
+def levelled(data: np.ndarray, mask: np.ndarray, background: float = 0.0) -> np.ndarray:
+    """`normalise` of an image (D, H, W) whose background lies at this level, the coil's slope taken out first."""
+    values = data[mask].astype(np.float64) - background
+    return _normalised(without_slope(values, mask, slope_of(values, mask)), mask)
 
 
 def _normalised(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -133,11 +140,13 @@ def volume_of(scan: Scan, head: Head, spec: VolumeSpec, contrast: Contrast) -> V
     """The volume of a scan in which the head was found, and its contrast, `head_contrast`'s."""
     inside = _mask_on_grid(head.mask, head.turn, head.offset_mm, spec)
     values = read_places(head.field, head.turn @ head.geometry, head.centre, inside, spec.spacing_mm)
+    values = np.asarray(values, dtype=np.float64) - head.background.level
+    slope = slope_of(values, inside)
     voxel_mm = float(_spacing(head.geometry).max())
     return Volume(
-        data=_normalised(values, inside)[None],
+        data=_normalised(without_slope(values, inside, slope), inside)[None],
         affine=_grid_affine(head.affine, head.centre, head.turn, spec),
-        steps=_steps(head, spec),
+        steps=_steps(head, spec, slope),
         flags=scan.flags
         + head.extraction.flags
         + flags_of(head.mask, COARSE_MM, voxel_mm)
@@ -204,7 +213,12 @@ def _spacing(geometry: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt((geometry**2).sum(axis=0)))
 
 
-def _steps(head: Head, spec: VolumeSpec) -> tuple[dict[str, Any], ...]:
+def _per_100_mm(slope: np.ndarray, spec: VolumeSpec) -> list[float]:
+    reach_mm = (np.array(spec.shape) - 1) / 2 * spec.spacing_mm
+    return [round(float(n), 4) for n in 100 * slope / np.maximum(reach_mm, spec.spacing_mm / 2)]
+
+
+def _steps(head: Head, spec: VolumeSpec, slope: np.ndarray) -> tuple[dict[str, Any], ...]:
     spacing = [round(float(mm), 4) for mm in _spacing(head.geometry)]
     straightened = head.plane.likeness >= LEAST_LIKENESS
     return (
@@ -214,5 +228,6 @@ def _steps(head: Head, spec: VolumeSpec) -> tuple[dict[str, Any], ...]:
         {"name": "mid_plane", **asdict(head.plane), "straightened": straightened},
         {"name": "brain_centre", "from_field_centre_mm": [float(mm) for mm in head.offset_mm]},
         {"name": "resample", "shape": list(spec.shape), "spacing_mm": spec.spacing_mm, "kernel": "triangle"},
+        {"name": "bias_field", "kind": "log_plane", "per_100_mm": _per_100_mm(slope, spec)},
         {"name": "normalise", "by": "median and MAD of the foreground", "clip": [Z_LOW, Z_HIGH]},
     )
