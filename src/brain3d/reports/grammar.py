@@ -13,6 +13,7 @@ NEAR = r"(?:around|adjacent to|close to|the vicinity of|near|beside|next to|bord
 _OF_A = r"(?: the (?:body|bodies|atrium|atria|trigone|walls?|margins?) of)?"
 NEAR_VENTRICLE = (
     NEAR + _OF_A + r"(?: (?:the|both|bilateral|left|right|lateral|third|fourth))* ventric(?:le|les|ular\w*)"
+    r"(?!'s (?:\w+ )?horn)"
 )
 
 _PLACE = (
@@ -92,6 +93,13 @@ AROUND_LESION = re.compile(
 )
 PART_OF_LESION = re.compile(rf"\b(?:{_PART}|areas?|regions?|zones?) of" + _THE_LESION)
 LESION_PART = re.compile(rf" {_PART}\b")
+# What only says where something else lies: "behind the frontal lobe", "adjacent to the corpus callosum".
+LANDMARK = re.compile(
+    r"\b(?:(?:anterior|posterior|superior|inferior|medial|lateral|rostral|caudal|adjacent|close|next) to|above|below"
+    r"|beneath|behind|in front of|near(?:by)?|beside|bordering|abutting|(?:the vicinity|proximity) of|proximity to)"
+    r" (?:(?!in\b|at\b|on\b|within\b|with\b|to\b|into\b|but\b|mid-?line\b|which\b|that\b"
+    rf"|{VERBS}\b|involving\b|extending\b|reaching\b)[\w/-]+ ){{0,9}}$"
+)
 # What brings a lesion about, or rather which lesion does: "compressed by a lesion in the right insula".
 AGENT = re.compile(r"\b(?:by|(?<=mass effect )of|due to|because of|secondary to|owing to|from)(?: [\w-]+){0,8}? $")
 NOT_A_WHOLE_NORMAL = re.compile(r"\b(?:other|further|additional|second|third|new|remaining)\b")
@@ -134,7 +142,7 @@ _BESIDE = (
 # A ventricle with its side words; the first group is there where it serves to say where something else is.
 VENTRICLE_PHRASE = re.compile(
     rf"\b({_BESIDE} )?{_OF_VENTRICLE}(?:{_OF_HORN}(?:horns?|body|bodies|atrium|trigone|wall) of )?{_OF_VENTRICLE}"
-    rf"{_OF_HORN}(?:ventric(?:les?|ular system)|horns?)\b(?: of {_OF_VENTRICLE}ventricles?\b)?"
+    rf"{_OF_HORN}(?:ventric(?:les?|ular system)|horns?)\b(?: of {_OF_VENTRICLE}ventricles?\b|'s {_OF_HORN}horns?\b)?"
 )
 _NORMAL_VENTRICLE = r"(?:normal|symmetric(?:al)?|unremarkable|preserved|patent|intact|unaffected|uninvolved)"
 VENTRICLES_NORMAL = re.compile(
@@ -178,7 +186,7 @@ SPARED = re.compile(
     r"|not (?:in|on|within)|(?:not|rather than|instead of) the (?:left|right)"
     r"|not (?:left|right)(?:[- ]sided)?(?=\s*(?:[,;)]|$))|(?:compared|contrast|relative) (?:with|to)"
     r"|(?<!other )(?<!more )(?<!greater )(?<!less )than (?:in|on|the)"
-    r"|unlike|as \w+ as|(?:boundar(?:y|ies)|borders?|interface|demarcation) (?:with|to|from|towards?|on)"
+    r"|unlike|as (?!well\b|far\b)\w+ as|(?:boundar(?:y|ies)|borders?|interface|demarcation) (?:with|to|from|towards?|on)"
     r"|differ(?:s|ent|ing)? from|(?:differences?|asymmetry|contrast) (?:between|in)"
     r"|without (?:involvement of|involving|extension|crossing|affecting"
     r"|evidence of (?:an? |any )?(?:\w+ )?(?:lesions?|mass|tumou?rs?|abnormalit(?:y|ies)))"
@@ -196,10 +204,11 @@ SPARED = re.compile(
 )
 UNAFFECTED = re.compile(rf"\b{_UNAFFECTED}\b")
 INVOLVED = re.compile(
-    r"\b(?:is|are|was|were)(?: (?:also|likewise|similarly|further|mainly|mostly"
+    r"\b(?:is|are|was|were)(?: (?:also|both|all|each|likewise|similarly|further|mainly|mostly"
     r"|predominantly|primarily|mildly|slightly|part(?:ly|ially)|severely))?"
     r" (?:involved|affected|infiltrated|occupied)\b"
 )
+ALSO_IN = re.compile(r"(?:also|and|partly|partially|to a lesser (?:degree|extent)),? (?:in|on|within|involv\w+)\b")
 AROUND = re.compile(r"\b(?:around|surround\w*|adjacent|outside|beyond|next to|nearby)\b")
 # The subject of a clause that goes on about the lesion without its name: "it", "its edge", "the high signal area".
 _LESION_WORDS = (

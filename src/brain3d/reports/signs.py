@@ -26,7 +26,12 @@ _OPEN = re.compile(
     r"(?:determined|assessed|evaluated|judged|excluded|ruled out)\b"
     rf"|\bnot (?:be )?(?:clearly|explicitly|definitely|reliably|well) {_SEEN}\b|\bnot (?:assess|evalu)able\b"
 )
-_OPEN_BEFORE = re.compile(r"\b(?:cannot|could not|can not|can't) (?:\w+ )?(?:exclude|rule out|assess|determine)\b")
+_OPEN_BEFORE = re.compile(
+    r"\b(?:cannot|could not|can not|can't) (?:\w+ )?(?:exclude|rule out|assess|determine|tell)\b"
+    r"|\b(?:unclear|uncertain|unknown|undetermined|not (?:\w+ )?(?:clear|certain|known|determined)) (?:whether|if)\b"
+)
+# "The horn is not visible because of compression"
+_CAUSED = re.compile(r"\b(?:because of|due to|owing to|caused by|as an? (?:result|consequence) of|from)\b")
 _LIST = re.compile(r"^(?:\s*,)?\s*(?:and/or|and|or|nor)?(?: [\w-]+){0,2}\s*$")
 _NOT_IN_LIST = re.compile(r"\b(?:but|with|without|around|in|of|no|not|near|by)\b")
 # Of the ventricles where it is denied, though they are not named.
@@ -96,7 +101,8 @@ def _own_degree(mention: _Mention, patterns: Patterns) -> Degree | None:
         return Degree("unknown", mention.start, last + match.end())
     if _OPEN_BEFORE.search(before):
         return Degree("unknown", mention.start, mention.end)
-    if match := patterns.not_before.search(before):
+    match = patterns.not_before.search(before)
+    if match and not _CAUSED.search(before, match.end()):
         return Degree("none", first + match.start(), mention.end)
     if match := _NOT_AFTER.search(mention.after):
         return Degree("none", mention.start, last + match.end())

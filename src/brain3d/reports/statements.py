@@ -168,7 +168,7 @@ def goes_on(clause: str) -> bool:
     first = head(clause)
     if grammar.SIGNAL_EVEN.match(clause):
         return False
-    if not first or grammar.INVOLVED.search(clause):
+    if not first or grammar.INVOLVED.search(clause) or grammar.ALSO_IN.match(clause):
         return True
     if grammar.AROUND.search(subject(clause)):
         return False
