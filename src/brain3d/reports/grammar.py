@@ -7,7 +7,9 @@ import re
 VERBS = (
     r"(?:is|are|was|were|be|appears?|shows?|seems?|remains?|extends?|involves?|causes?|has|have|lies?|occupies"
     r"|surrounds?|affects?|demonstrates?|exhibits?|cross(?:es)?|compress(?:es)?|displaces?|looks?|exerts?|presses"
-    r"|push(?:es)?|invades?|reach(?:es)?|sits?|measures?|contains?|displays?|reveals?|presents|squeezes|does|do)"
+    r"|push(?:es)?|invades?|reach(?:es)?|sits?|measures?|contains?|displays?|reveals?|presents|squeezes|does|do"
+    r"|includes?|comprises?|encompass(?:es)?|spans?|covers?|begins?|starts?|continues?|spreads|occurs?|invade"
+    r"|infiltrates?|sit|compress)"
 )
 NEAR = r"(?:around|adjacent to|close to|the vicinity of|near|beside|next to|bordering|surrounding|along|abutting)"
 _OF_A = r"(?: the (?:body|bodies|atrium|atria|trigone|walls?|margins?) of)?"
@@ -24,7 +26,7 @@ BILATERAL = re.compile(
     r"\b(?:bilateral(?:ly)?"
     r"|bi-?(?:frontal|parietal|temporal|occipital|insular|thalamic|hemispheric|cerebellar|fronto\w*|temporo\w*)"
     rf"|both (?:of )?(?:the |cerebral |lateral |deep )*(?:{_PLACE})"
-    r"|(?:either|each) (?:side|hemisphere)"
+    r"|(?:either|each) (?:side|hemisphere|(?:frontal|parietal|temporal|occipital|insular) lobe|thalamus|insula)"
     rf"|{NEAR} both (?:lateral )?ventricles"
     r"|(?:(?:to|into|across|involv\w+|reach\w+|affect\w+) )(?:the )?(?:contralateral|opposite)"
     r" (?:cerebral )?(?:hemisphere|side|lobe|frontal|parietal|temporal|occipital))\b"
@@ -46,12 +48,16 @@ NOT_A_SIDE = re.compile(
 )
 _NOT_KNOWN = r"(?:unknown|undetermined|uncertain|unclear|withheld|unspecified|indeterminate)"
 UNDETERMINED_SIDE = re.compile(
-    rf"\b(?:side|sidedness|laterality|hemisphere)\b[^.;]*?\b(?:{_NOT_KNOWN}"
+    # "the left hemisphere with unclear boundaries" and "its boundary on the left side is unclear" leave no side open
+    r"(?<!left )(?<!right )(?<!left cerebral )(?<!right cerebral )(?<!same )(?<!opposite )(?<!contralateral )"
+    r"\b(?:side|sidedness|laterality|hemisphere)\b(?: of (?:[\w-]+ ?){1,5})?,?[ :]*"
+    rf"(?:(?:is|are|was|were|remains?|has been|being) )?(?:\w+ )?(?:{_NOT_KNOWN}"
     r"|(?:could not|cannot|can not|couldn't|can't|not) (?:\w+ )?(?:be )?(?:\w+ )?"
     r"(?:determined?|told|known|stated|given|established))\b"
     rf"|\b{_NOT_KNOWN} (?:side|laterality|hemisphere)\b"
-    rf"|\b(?:cannot|could not|{_NOT_KNOWN})\b[^.;]*\bwhether\b"
-    r"[^.;]*\b(?:left|right)\b"
+    rf"|\b(?:cannot|could not|not|{_NOT_KNOWN})\b[^.;]*\bwhether (?:it|they|this|these"
+    r"|(?:an?|the) (?:[\w-]+ ){0,3}?(?:lesions?|mass|masses|tumou?rs?|abnormalit\w+|(?:left|right) (?:side|hemisphere)))\b"
+    r"[^.;]*\b(?:left|right)\b[^.;,]* or [^.;,]*\b(?:left|right)\b"
 )
 
 # "A focus of necrosis", "a hyperintensity in the right parietal lobe represents edema": these name a sign, no lesion.
@@ -96,7 +102,7 @@ LESION_PART = re.compile(rf" {_PART}\b")
 # What only says where something else lies: "behind the frontal lobe", "adjacent to the corpus callosum".
 LANDMARK = re.compile(
     r"\b(?:(?:anterior|posterior|superior|inferior|medial|lateral|rostral|caudal|adjacent|close|next) to|above|below"
-    r"|beneath|behind|in front of|near(?:by)?|beside|bordering|abutting|(?:the vicinity|proximity) of|proximity to)"
+    r"|beneath|behind|between|in front of|near(?:by)?|beside|bordering|abutting|(?:the vicinity|proximity) of|proximity to)"
     r" (?:(?!in\b|at\b|on\b|within\b|with\b|to\b|into\b|but\b|mid-?line\b|which\b|that\b"
     rf"|{VERBS}\b|involving\b|extending\b|reaching\b)[\w/-]+ ){{0,9}}$"
 )
@@ -129,7 +135,7 @@ SMALLER = (
 SURROUNDING_SIGNAL = r"surrounding (?:[\w-]+ )?(?:[\w-]*signals?|(?:hyper|hypo)intens\w+)"
 VENTRICLE = re.compile(
     r"\bventric(?:le|les|ular)\b"
-    r"|\b(?:lateral|frontal|temporal|occipital|anterior|posterior|inferior) horns?\b"
+    r"|\b(?:lateral|frontal|temporal|occipital|anterior|posterior|inferior) horns?\b|\b(?:trigones?|atri(?:um|a))\b"
 )
 _OF_VENTRICLE = r"(?:(?:the|both|left|right|lateral|third|fourth|entire|whole|ipsilateral|contralateral) ){0,5}"
 _OF_HORN = r"(?:(?:frontal|temporal|occipital|anterior|posterior|inferior) )?"
@@ -163,7 +169,7 @@ SIGNAL_EVEN = re.compile(
     r"^(?:the )?(?:[\w-]+ )?signals?(?: intensit\w+)? (?:on|in|of) [^,;]*\b"
     r"(?:uniform|homogeneous|symmetric\w*|even|normal|unchanged)\b"
 )
-RELATIVE = re.compile(r",? (?:which|that) (?:is|are|lies|lie|sits) (?:\w+ )?(?:in|on|at|within)\b")
+RELATIVE = re.compile(r"(?: areas?| regions?)?,? (?:which|that) (?:is|are|lies|lie|sits) (?:\w+ )?(?:in|on|at|within)\b")
 SIGNAL_NOUN = re.compile(r"\b(?:signals?|intensit(?:y|ies))\b")
 
 _WHOLE = r"(?:brain|scan|study|mri|examination|parenchyma|(?:both )?(?:cerebral )?hemispheres|images?)"
@@ -186,6 +192,8 @@ SPARED = re.compile(
     r"|not (?:in|on|within)|(?:not|rather than|instead of) the (?:left|right)"
     r"|not (?:left|right)(?:[- ]sided)?(?=\s*(?:[,;)]|$))|(?:compared|contrast|relative) (?:with|to)"
     r"|(?<!other )(?<!more )(?<!greater )(?<!less )than (?:in|on|the)"
+    r"|(?:(?<=higher )|(?<=lower )|(?<=brighter )|(?<=darker ))than (?:that|those)"
+    r"|(?:cm|mm|centimet\w+|millimet\w+) (?:away )?from the"
     r"|unlike|as (?!well\b|far\b)\w+ as|(?:boundar(?:y|ies)|borders?|interface|demarcation) (?:with|to|from|towards?|on)"
     r"|differ(?:s|ent|ing)? from|(?:differences?|asymmetry|contrast) (?:between|in)"
     r"|without (?:involvement of|involving|extension|crossing|affecting"
@@ -204,7 +212,7 @@ SPARED = re.compile(
 )
 UNAFFECTED = re.compile(rf"\b{_UNAFFECTED}\b")
 INVOLVED = re.compile(
-    r"\b(?:is|are|was|were)(?: (?:also|both|all|each|likewise|similarly|further|mainly|mostly"
+    r"\b(?:is|are|was|were)(?: (?:also|both|all|each|(?:the )?most|least|less|more|likewise|similarly|further|mainly|mostly"
     r"|predominantly|primarily|mildly|slightly|part(?:ly|ially)|severely))?"
     r" (?:involved|affected|infiltrated|occupied)\b"
 )
@@ -218,7 +226,7 @@ _LESION_WORDS = (
     r"|(?:hyper|hypo|iso)-?intense|[\w-]*signals?|intensit(?:y|ies)|areas?|regions?|parts?|portions?|zones?|extents?"
     r"|extensions?|margins?|borders?|boundar(?:y|ies)|edges?|shapes?|sizes?|locations?|positions?|sites?|bulk"
     r"|involvement|appearance|findings?|process|disease|changes?|anomal(?:y|ies)|growth|nodules?|infiltration"
-    r"|distribution|spread|lobes|smaller|larger|rest|remainder|majority|one|and|or|\w+ing)"
+    r"|distribution|spread|lobes|smaller|larger|rest|remainder|majority|little|few|similar|one|and|or|\w+ing)"
 )
 OF_THE_LESION = re.compile(
     r"(?:(?:it|they|this|these|those|which|that|both|some|most|others?)(?: (?:also|all|both|further|then|\w+ly))*"

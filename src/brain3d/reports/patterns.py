@@ -138,14 +138,14 @@ def _degrees(lexicon: Lexicon) -> dict[str, Pattern]:
             # "edema, which reaches the lobe, is marked"
             rf"|^, [^,;]*, (?:is|are|was|were|appears?) (?:\w+ly )?({some})\b{_NOT_OF_THE_SIGN}"
             # "edema takes up a large part of the lobe", "edema is obvious there and extensive in the white matter"
-            r"|^[^,;]*?\b(?:occup|tak|cover|account|fill)\w* (?:up |for )?an? (large) (?:part|portion|area|share)\b"
+            r"|^[^,;]*?\b(?:occup|tak|cover|account|fill)\w* (?:up |for )?an? (large|extensive) (?:part|portion|area|share|range)\b"
             rf"|^[^,;]*? (?:is|are|was|were) [^,;]*? (?:and|but) (?:\w+ly )?({one}) (?:in|on|at)\b"
             rf"|^[^;]*? (?:and|but) (?:is|are|was|were) (?:\w+ly )?({some})\b{_NOT_OF_THE_SIGN}"
             # without a verb: "edema pronounced in the frontal lobe", "edema (extensive)"
             rf"|^ (?:\w+ly )?({some}) (?:in|on|at|around|throughout)\b|^ \(({some})\)"
         ),
         # "Edema: the left insula, moderate". A degree before the next sign, with a space between, is that sign's.
-        "degree_labelled": re.compile(rf"^\s*(?::|-) [^;]*?, ({some})(?:,|$)"),
+        "degree_labelled": re.compile(rf"^(?:\s*(?::|-)| in\b) [^;]*?, ({some})(?:,|$)"),
         "degree_alone": re.compile(
             rf"^(?:(?:also|rather|indeed|even|but) )*(?:(?:it|this|they|which) (?:is|are|was|were|appears?|seems?) )?"
             rf"(?:\w+ly )?({some})(?: (?:in degree|in extent|on the (?:left|right)))?$"

@@ -29,6 +29,7 @@ _OPEN = re.compile(
 _OPEN_BEFORE = re.compile(
     r"\b(?:cannot|could not|can not|can't) (?:\w+ )?(?:exclude|rule out|assess|determine|tell)\b"
     r"|\b(?:unclear|uncertain|unknown|undetermined|not (?:\w+ )?(?:clear|certain|known|determined)) (?:whether|if)\b"
+    r"|\b(?:do|does|did) not (?:clearly|explicitly|definitely|reliably) (?:show|demonstrate|display)\b"
 )
 # "The horn is not visible because of compression"
 _CAUSED = re.compile(r"\b(?:because of|due to|owing to|caused by|as an? (?:result|consequence) of|from)\b")
@@ -104,7 +105,8 @@ def _own_degree(mention: _Mention, patterns: Patterns) -> Degree | None:
     match = patterns.not_before.search(before)
     if match and not _CAUSED.search(before, match.end()):
         return Degree("none", first + match.start(), mention.end)
-    if match := _NOT_AFTER.search(mention.after):
+    match, said = _NOT_AFTER.search(mention.after), patterns.degree_after.search(mention.after)
+    if match and not (said and said.end() < match.end()):  # "is marked on the left and absent on the right" is marked
         return Degree("none", mention.start, last + match.end())
     match = patterns.degree_before.search(before)
     if match and not (mention.attribute and _SIZE.match(match.group(1))):
