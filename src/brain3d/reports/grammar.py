@@ -56,7 +56,8 @@ UNDETERMINED_SIDE = re.compile(
     r"(?:determined?|told|known|stated|given|established))\b"
     rf"|\b{_NOT_KNOWN} (?:side|laterality|hemisphere)\b"
     rf"|\b(?:cannot|could not|not|{_NOT_KNOWN})\b[^.;]*\bwhether (?:it|they|this|these"
-    r"|(?:an?|the) (?:[\w-]+ ){0,3}?(?:lesions?|mass|masses|tumou?rs?|abnormalit\w+|(?:left|right) (?:side|hemisphere)))\b"
+    r"|(?:an?|the) (?:[\w-]+ ){0,3}?"
+    r"(?:lesions?|mass|masses|tumou?rs?|abnormalit\w+|(?:left|right) (?:side|hemisphere)))\b"
     r"[^.;]*\b(?:left|right)\b[^.;,]* or [^.;,]*\b(?:left|right)\b"
 )
 
@@ -102,7 +103,8 @@ LESION_PART = re.compile(rf" {_PART}\b")
 # What only says where something else lies: "behind the frontal lobe", "adjacent to the corpus callosum".
 LANDMARK = re.compile(
     r"\b(?:(?:anterior|posterior|superior|inferior|medial|lateral|rostral|caudal|adjacent|close|next) to|above|below"
-    r"|beneath|behind|between|in front of|near(?:by)?|beside|bordering|abutting|(?:the vicinity|proximity) of|proximity to)"
+    r"|beneath|behind|between|in front of|near(?:by)?|beside|border(?:s|ing)|abut(?:s|ting)|touch(?:es|ing)"
+    r"|(?:the vicinity|proximity) of|proximity to)"
     r" (?:(?!in\b|at\b|on\b|within\b|with\b|to\b|into\b|but\b|mid-?line\b|which\b|that\b"
     rf"|{VERBS}\b|involving\b|extending\b|reaching\b)[\w/-]+ ){{0,9}}$"
 )
@@ -169,7 +171,9 @@ SIGNAL_EVEN = re.compile(
     r"^(?:the )?(?:[\w-]+ )?signals?(?: intensit\w+)? (?:on|in|of) [^,;]*\b"
     r"(?:uniform|homogeneous|symmetric\w*|even|normal|unchanged)\b"
 )
-RELATIVE = re.compile(r"(?: areas?| regions?)?,? (?:which|that) (?:is|are|lies|lie|sits) (?:\w+ )?(?:in|on|at|within)\b")
+RELATIVE = re.compile(
+    r"(?: areas?| regions?)?,? (?:which|that) (?:is|are|lies|lie|sits) (?:\w+ )?(?:in|on|at|within)\b"
+)
 SIGNAL_NOUN = re.compile(r"\b(?:signals?|intensit(?:y|ies))\b")
 
 _WHOLE = r"(?:brain|scan|study|mri|examination|parenchyma|(?:both )?(?:cerebral )?hemispheres|images?)"
@@ -194,8 +198,11 @@ SPARED = re.compile(
     r"|(?<!other )(?<!more )(?<!greater )(?<!less )than (?:in|on|the)"
     r"|(?:(?<=higher )|(?<=lower )|(?<=brighter )|(?<=darker ))than (?:that|those)"
     r"|(?:cm|mm|centimet\w+|millimet\w+) (?:away )?from the"
-    r"|unlike|as (?!well\b|far\b)\w+ as|(?:boundar(?:y|ies)|borders?|interface|demarcation) (?:with|to|from|towards?|on)"
-    r"|differ(?:s|ent|ing)? from|(?:differences?|asymmetry|contrast) (?:between|in)"
+    r"|unlike|as (?!well\b|far\b)\w+ as"
+    r"|(?:boundar(?:y|ies)|borders?|interface|demarcation) (?:with|to|from|towards?|on)"
+    r"|differ(?:s|ent|ing)? from|(?:separat|demarcat|delineat|distinguish|delimit)\w* from"
+    r"(?! (?:the )?(?:surrounding|adjacent|normal|neighbou?ring|healthy)\b)"
+    r"|(?:differences?|asymmetry|contrast) (?:between|in)"
     r"|without (?:involvement of|involving|extension|crossing|affecting"
     r"|evidence of (?:an? |any )?(?:\w+ )?(?:lesions?|mass|tumou?rs?|abnormalit(?:y|ies)))"
     r"|no (?:involvement|extension|spread|infiltration|invasion|crossing)|away from)\b"
@@ -212,7 +219,8 @@ SPARED = re.compile(
 )
 UNAFFECTED = re.compile(rf"\b{_UNAFFECTED}\b")
 INVOLVED = re.compile(
-    r"\b(?:is|are|was|were)(?: (?:also|both|all|each|(?:the )?most|least|less|more|likewise|similarly|further|mainly|mostly"
+    r"\b(?:is|are|was|were)"
+    r"(?: (?:also|both|all|each|(?:the )?most|least|less|more|likewise|similarly|further|mainly|mostly"
     r"|predominantly|primarily|mildly|slightly|part(?:ly|ially)|severely))?"
     r" (?:involved|affected|infiltrated|occupied)\b"
 )

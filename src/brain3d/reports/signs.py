@@ -18,12 +18,13 @@ _SEEN = (
 _NOT_AFTER = re.compile(
     rf"^[^,;]*?(?:\bnot (?!only\b)(?:\w+ )?(?:{_SEEN}|significant|noticeable)\b|n't {_SEEN}\b"
     r"|\b(?:cannot|can not|can't|could not) be (?:\w+ )?(?:seen|identified|found|detected|demonstrated)\b"
-    r"|\b(?:absent|lacking|excluded|ruled out)\b)"
+    r"|\b(?:absent|lacking|(?<!not )excluded|(?<!not )ruled out)\b)"
     r"|^-free\b|^\s*(?::|-|is|are) (?:none|no|nil|negative)\b"
 )
 _OPEN = re.compile(
     r"\b(?:cannot|could not|can not|can't) be (?:\w+ )?"
     r"(?:determined|assessed|evaluated|judged|excluded|ruled out)\b"
+    r"|\bnot (?:\w+ )?(?:excluded|ruled out)\b"
     rf"|\bnot (?:be )?(?:clearly|explicitly|definitely|reliably|well) {_SEEN}\b|\bnot (?:assess|evalu)able\b"
 )
 _OPEN_BEFORE = re.compile(

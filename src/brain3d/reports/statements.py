@@ -39,7 +39,9 @@ _PREDICATE = re.compile(
     r"(?<!\bthat )(?<!\bwhich )\b(?:is|are|was|were|lies?|sits?|occupies|occupy|involves?|affects?)\b"
 )
 # Of the lesion, not of a ventricle: "the part in the parietal lobe is smaller"
-_SMALLER_PART = re.compile(r"\b(?:parts?|portions?|components?|lobes?|areas?|regions?|ones?) (?:\w+ly )?(?:is|are|being) (?:\w+ )?(smaller)\b")
+_SMALLER_PART = re.compile(
+    r"\b(?:parts?|portions?|components?|lobes?|areas?|regions?|ones?) (?:\w+ly )?(?:is|are|being) (?:\w+ )?(smaller)\b"
+)
 _VERB_SIGN = re.compile(
     r"^(?:compress(?:es|ing)?|effac(?:es|ing)|deforms?|deforming|displac(?:es|ing)|distorts?|squeez(?:es|ing)"
     r"|flatten(?:s|ing)|press(?:es|ing)|push(?:es|ing))$"
