@@ -10,12 +10,12 @@ import numpy as np
 
 from brain3d.evaluation.drawings import COLOURS, histogram, interval_bar, key, matrix
 from brain3d.evaluation.highlight import coloured, differences
-from brain3d.evaluation.pairs import Pair
+from brain3d.evaluation.pairs import LONG_TEXT, Pair
 from brain3d.evaluation.scoring import Scores
 from brain3d.evaluation.stated import UNKNOWN_SIDE
 from brain3d.evaluation.terminal import GROUPS, LEGEND, by_group, counts_line, number, p_text, span
 from brain3d.evaluation.worst import case_scores, picture, worst_cases
-from brain3d.reports import Findings
+from brain3d.reports import Findings, read_report
 from brain3d.reports.findings import SIDES
 
 _STYLE = """
@@ -43,7 +43,8 @@ figure { margin: 0; } svg text { font: 11px system-ui, sans-serif; fill: #52525b
 .texts { display: grid; grid-template-columns: 1fr 1fr; gap: 1.5em; }
 .texts p { margin: 0.2em 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 mark { padding: 0 0.1em; border-radius: 2px; } mark.agree { background: #bbf7d0; }
-mark.contradict { background: #fecaca; }
+mark.contradict { background: #fecaca; text-decoration: underline; } mark.missing { background: #fef3c7;
+  border-bottom: 1px dashed #92400e; }
 td.wide { text-align: left; overflow-wrap: anywhere; }
 """
 _NOTICE = (
@@ -144,22 +145,28 @@ def _case(index: int, pair: Pair, scores: Scores, value: float) -> str:
     shown = f'<img alt="three planes, L and R marked" src="{image}">' if image else ""
     if why and pair.image is not None:
         shown = f'<p class="note">no picture: {escape(why)}</p>'
-    failed = "" if pair.candidate is None else coloured(pair.candidate, candidate, reference)
+    wanted_words, said_words = _coloured(pair.reference, candidate), _coloured(pair.candidate, reference)
     apart = "; ".join(differences(reference, candidate)) if pair.candidate is not None else "no candidate"
     return (
         f'<div class="case"><h3>{escape(pair.id)} <span class="note">findings right: {value:.2f}</span></h3>'
         f'<p class="note">{escape(apart) or "no difference in the findings"}</p><div class="texts">'
-        f"<div><strong>reference</strong><p>{coloured(pair.reference or '', reference, candidate)}</p></div>"
-        f"<div><strong>candidate</strong><p>{failed or '<em>none</em>'}</p></div></div>{shown}</div>"
+        f"<div><strong>reference</strong><p>{wanted_words}</p></div>"
+        f"<div><strong>candidate</strong><p>{said_words}</p></div></div>{shown}</div>"
     )
+
+
+def _coloured(text: str | None, other: Findings) -> str:
+    """A report as HTML, what its findings were read from marked by what the other report has; or that there is none."""
+    return coloured(text, read_report(text[:LONG_TEXT]), other) if text else "<em>none</em>"
 
 
 def _worst(pairs: Sequence[Pair], scores: Scores) -> str:
     values = case_scores(scores)
     cases = [_case(index, pairs[index], scores, float(values[index])) for index in worst_cases(scores)]
     note = (
-        'Words on findings are marked where the other report <mark class="agree">agrees</mark> and where it '
-        '<mark class="contradict">contradicts or is silent</mark>.'
+        "Marked are the words that the findings were read from, and no others: the other report states the "
+        '<mark class="agree">same</mark>, states <mark class="contradict">otherwise</mark>, or '
+        '<mark class="missing">does not state it</mark>. What is not marked was not read, or leaves the finding open.'
     )
     return f'<p class="note">{note}</p>' + ("".join(cases) or "<p>Every case's findings are right.</p>")
 
