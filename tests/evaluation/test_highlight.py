@@ -56,6 +56,14 @@ def test_a_normal_report_contradicts_a_lesion_and_an_empty_one_lacks_it() -> Non
     assert marked("There is no lesion.", "No lesion is seen.")["agree"] == {"There is no lesion"}
 
 
+def test_where_one_report_has_no_lesion_nothing_else_is_compared() -> None:
+    ill, well, vague = (parse_findings(text) for text in ("A left insular lesion, no edema.", "No lesion.", "A scan."))
+    assert differences(ill, well) == ["the lesion is missing"]
+    assert differences(well, ill) == ["a lesion that the reference does not have"]
+    assert differences(well, vague) == ["that there is no lesion is not stated"]
+    assert differences(well, well) == []
+
+
 def test_a_denied_sign_that_the_other_report_leaves_out_is_named() -> None:
     wanted, said = parse_findings("A left insular lesion without necrosis."), parse_findings("A left insular lesion.")
     assert differences(wanted, said) == ["necrosis not stated instead of none"]

@@ -86,12 +86,14 @@ def _marked(words: str, mark: Mark) -> str:
 
 
 def differences(reference: Findings, candidate: Findings) -> list[str]:
-    """What the candidate has otherwise than the reference, in short sentences."""
-    found = []
+    """What the candidate has otherwise than the reference, in short sentences; without a lesion in both, that alone."""
     if bool(reference.lesions) != bool(candidate.lesions):
-        found.append("the lesion is missing" if reference.lesions else "a lesion that the reference does not have")
+        return ["the lesion is missing" if reference.lesions else "a lesion that the reference does not have"]
+    if reference.normal and not candidate.normal:
+        return ["that there is no lesion is not stated"]
+    found = []
     wanted, said = overall_side(reference), overall_side(candidate)
-    if wanted != said and reference.lesions and candidate.lesions:
+    if wanted != said:
         found.append(f"side {said} instead of {wanted}")
     missed = overall_regions(reference) - overall_regions(candidate)
     invented = overall_regions(candidate) - overall_regions(reference)

@@ -28,11 +28,12 @@ table { border-collapse: collapse; width: 100%; } .scores { table-layout: fixed;
 .scores th:first-child { width: 17%; } .scores th:nth-child(3) { width: 11%; }
 .scores td:first-child { white-space: normal; } .scores th:nth-child(4) { width: 220px; }
 .scores th:nth-child(5) { width: 4%; } .scores th:nth-child(6), .scores th:nth-child(7) { width: 7%; }
-.scores td:last-child { white-space: normal; }
+.scores td:last-child { white-space: normal; text-align: left; } .scores th:last-child { width: 8%; }
 th, td { padding: 0.25em 0.6em; text-align: right; }
 th { font-weight: 600; color: #52525b; border-bottom: 1px solid #d4d4d8; } td { border-bottom: 1px solid #f4f4f5; }
 th:first-child, td:first-child { text-align: left; } td svg { vertical-align: middle; display: block; }
-.matrix { width: auto; } .matrix td { min-width: 4.5em; text-align: center; } .matrix td.strong { color: #fff; }
+.matrix { width: auto; } .matrix td { min-width: 4.5em; } .matrix td.strong { color: #fff; }
+.matrix td, .matrix th:not(:first-child) { text-align: center; }
 .noskill td { color: #b91c1c; } .mark { background: #fee2e2; color: #991b1b; border-radius: 3px; padding: 0 0.4em;
   white-space: nowrap; } .mark.saturated { background: #fef3c7; color: #92400e; }
 .key { margin-right: 1.4em; white-space: nowrap; } .key svg { vertical-align: middle; margin-right: 0.3em; }
@@ -45,7 +46,7 @@ figure { margin: 0; } svg text { font: 11px system-ui, sans-serif; fill: #52525b
 mark { padding: 0 0.1em; border-radius: 2px; } mark.agree { background: #bbf7d0; }
 mark.contradict { background: #fecaca; text-decoration: underline; } mark.missing { background: #fef3c7;
   border-bottom: 1px dashed #92400e; }
-td.wide { text-align: left; overflow-wrap: anywhere; }
+td.wide { overflow-wrap: anywhere; } td.wide, th.wide { text-align: left; }
 """
 _NOTICE = (
     "Scores of draft reports, for research. Findings are read out of texts by rules, and can be misread; a metric on "
@@ -178,7 +179,7 @@ def _problems(content: dict[str, Any]) -> str:
         for item in content["problems"]
     ]
     absent = "".join(f"<li>{escape(item['title'])}: {escape(item['reason'])}</li>" for item in content["absent"])
-    head = "<tr><th>kind</th><th>line</th><th>id</th><th>what</th></tr>"
+    head = "<tr><th>kind</th><th>line</th><th class='wide'>id</th><th class='wide'>what</th></tr>"
     table = f"<table>{head}{''.join(rows)}</table>" if rows else "<p>Nothing was wrong with the lines.</p>"
     return table + f"<h3>Metrics that were not computed</h3><ul>{absent}</ul>"
 
