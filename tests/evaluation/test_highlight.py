@@ -56,6 +56,13 @@ def test_a_normal_report_contradicts_a_lesion_and_an_empty_one_lacks_it() -> Non
     assert marked("There is no lesion.", "No lesion is seen.")["agree"] == {"There is no lesion"}
 
 
+def test_a_sign_without_its_degree_lacks_it() -> None:
+    own, other = "A lesion with severe edema.", "A lesion with edema."
+    assert marked(own, other)["missing"] == {"severe edema"}
+    assert marked(other, own)["agree"] == {"lesion", "edema"}
+    assert differences(parse_findings(own), parse_findings(other)) == ["edema without a degree instead of severe"]
+
+
 def test_where_one_report_has_no_lesion_nothing_else_is_compared() -> None:
     ill, well, vague = (parse_findings(text) for text in ("A left insular lesion, no edema.", "No lesion.", "A scan."))
     assert differences(ill, well) == ["the lesion is missing"]

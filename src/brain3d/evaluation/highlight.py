@@ -6,13 +6,14 @@ from html import escape
 from itertools import groupby
 from typing import NamedTuple
 
-from brain3d.evaluation.score import overall_attribute, overall_regions, same_degree
+from brain3d.evaluation.degrees import credit
+from brain3d.evaluation.score import overall_attribute, overall_regions
 from brain3d.evaluation.stated import SIGNS
 from brain3d.reports import Findings, Reading
 from brain3d.reports.findings import overall_side
 
 SHOWN = 3000
-VERDICTS = ("agree", "contradict", "missing")
+_SAID = {"unknown": "not stated", "present": "without a degree"}
 
 
 class Mark(NamedTuple):
@@ -22,13 +23,14 @@ class Mark(NamedTuple):
     says: str
 
 
-def _known(mine: str, theirs: str, same: bool) -> str:
-    """The verdict on a value; "" where this report leaves it open."""
+def _known(mine: str, theirs: str) -> str:
+    """The verdict on a value; "" where this report leaves it open. A sign without the degree it has here lacks that."""
     if mine == "unknown":
         return ""
-    if theirs == "unknown":
-        return "missing"
-    return "agree" if same else "contradict"
+    right = credit(mine, theirs)
+    if right == 1:
+        return "agree"
+    return "missing" if theirs == "unknown" or right > 0 else "contradict"
 
 
 def judged(key: str, own: Findings, other: Findings) -> Mark:
@@ -44,11 +46,10 @@ def judged(key: str, own: Findings, other: Findings) -> Mark:
         return Mark(verdict, "a lesion" if key == "lesion" else "no lesion")
     if key == "side":
         mine, theirs = overall_side(own), overall_side(other)
-        return Mark(_known(mine, theirs, mine == theirs), f"side: {mine}")
+        return Mark(_known(mine, theirs), f"side: {mine}")
     if key == "signal" or key in SIGNS:
         mine, theirs = overall_attribute(own, key), overall_attribute(other, key)
-        same = mine == theirs if key == "signal" else same_degree(mine, theirs)
-        return Mark(_known(mine, theirs, same), f"{key.replace('_', ' ')}: {mine}")
+        return Mark(_known(mine, theirs), f"{key.replace('_', ' ')}: {mine}")
     return Mark("agree" if key in overall_regions(other) else "missing", f"region: {key}")
 
 
@@ -103,6 +104,6 @@ def differences(reference: Findings, candidate: Findings) -> list[str]:
         found.append("regions added: " + ", ".join(sorted(invented)))
     for name in SIGNS:
         a, b = overall_attribute(reference, name), overall_attribute(candidate, name)
-        if a != "unknown" and not same_degree(a, b):
-            found.append(f"{name.replace('_', ' ')} {'not stated' if b == 'unknown' else b} instead of {a}")
+        if a != "unknown" and credit(a, b) < 1:
+            found.append(f"{name.replace('_', ' ')} {_SAID.get(b, b)} instead of {a}")
     return found
