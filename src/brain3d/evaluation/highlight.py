@@ -45,8 +45,7 @@ def judged(key: str, own: Findings, other: Findings) -> Mark:
         verdict = "agree" if there else "contradict" if against else "missing"
         return Mark(verdict, "a lesion" if key == "lesion" else "no lesion")
     if key == "side":
-        mine, theirs = overall_side(own), overall_side(other)
-        return Mark(_known(mine, theirs), f"side: {mine}")
+        return Mark(_known(overall_side(own), overall_side(other)), f"side: {overall_side(own)}")
     if key == "signal" or key in SIGNS:
         mine, theirs = overall_attribute(own, key), overall_attribute(other, key)
         return Mark(_known(mine, theirs), f"{key.replace('_', ' ')}: {mine}")

@@ -209,7 +209,7 @@ def sign_family(stated: Stated) -> Family:
         for name, title in titles
         for measure in (
             Measure(f"findings/{name}", f"{title}, right", ratio),
-            Measure(f"findings/{name}_degree", f"{title}, degree where both give one", ratio),
+            Measure(f"findings/{name}_degree", f"{title}, stated degree", ratio),
             Measure(f"findings/{name}_kappa", f"{title}, weighted kappa", weighted_kappa),
         )
     ]
