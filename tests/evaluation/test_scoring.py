@@ -88,8 +88,9 @@ def test_published_metrics_are_named_where_no_case_has_a_say() -> None:
 
 def test_the_reference_itself_is_perfect(perfect: Scores) -> None:
     for name, item in perfect.content["metrics"].items():
-        assert item["value"] == pytest.approx(item["best_possible"], abs=1e-9), name
-        assert item["skill"] is None or item["skill"] == pytest.approx(1.0), name
+        short = 0.01 if name.startswith("text/meteor") else 1e-9  # its penalty is never quite nothing
+        assert item["value"] == pytest.approx(item["best_possible"], abs=short), name
+        assert item["skill"] is None or item["skill"] == pytest.approx(1.0, abs=max(short, 1e-6)), name
 
 
 def test_mirrored_reports_have_the_wrong_side_and_all_else(mirrored: Scores) -> None:
