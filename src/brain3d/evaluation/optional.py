@@ -31,8 +31,8 @@ class Absent(NamedTuple):
     reason: str
 
 
-def pairwise_family(texts: Sequence[str], measure: Measure, score: Scorer, *, slow: bool = True) -> Family:
-    """A metric that is a function of two texts; each different pair is scored once."""
+def pairwise_family(texts: Sequence[str], measure: Measure, score: Scorer) -> Family:
+    """A slow metric that is a function of two texts; each different pair is scored once."""
     known: dict[tuple[int, int], float] = {}
 
     def rows(cases: Cases, answers: Answers) -> list[np.ndarray]:
@@ -46,7 +46,7 @@ def pairwise_family(texts: Sequence[str], measure: Measure, score: Scorer, *, sl
         values[there] = [known[pair] for pair in pairs]
         return [mean_rows(values, cases.reference >= 0)]
 
-    return Family((measure,), rows, slow=slow)
+    return Family((measure,), rows, slow=True)
 
 
 def has_wordnet() -> bool:
@@ -156,7 +156,7 @@ def optional_families(texts: Sequence[str], wanted: Sequence[str]) -> tuple[list
     if unknown:
         raise InputError(f"--extra {unknown[0]}: not a metric; give one of {', '.join(EXTRAS)}")
     plain = Measure("text/meteor_no_synonyms", "METEOR without synonyms", ratio)
-    made, absent = [pairwise_family(texts, plain, meteor_without_synonyms, slow=False)], []
+    made, absent = [pairwise_family(texts, plain, meteor_without_synonyms)], []
     if has_wordnet():
         made.append(pairwise_family(texts, Measure("text/meteor", "METEOR", ratio), meteor_scores))
     else:
