@@ -205,7 +205,8 @@ SPARED = re.compile(
     r"|(?:differences?|asymmetry|contrast) (?:between|in)"
     r"|without (?:involvement of|involving|extension|crossing|affecting"
     r"|evidence of (?:an? |any )?(?:\w+ )?(?:lesions?|mass|tumou?rs?|abnormalit(?:y|ies)))"
-    r"|no (?:involvement|extension|spread|infiltration|invasion|crossing)|away from)\b"
+    r"|no (?:involvement|extension|spread|infiltration|invasion|crossing)|away from"
+    r"|(?:involv|affect|reach|cross)\w* neither)\b"
     rf"(?:(?! and (?:(?:it|they) )?{VERBS}\b)[^,;])*"
     # "has left the right side intact"
     r"|\b(?:(?:has|have|had) (?:left|right)|leaves|leaving) [^,;]*?"
@@ -213,7 +214,7 @@ SPARED = re.compile(
     # "with the right side relatively preserved"
     r"|\bwith [^,;]*?\b(?:showing|having) (?:a )?(?:normal|unremarkable)\b[^,;]*"
     rf"|\bwith (?:(?!signal|intensit)[^,;])*?\b{_UNAFFECTED}(?=\s*(?:[,;)]|$))"
-    r"|(?:^|(?<=, )|(?<=; ))[^,;]*?\b(?:is|are|appears?|remains?) (?:\w+ly )?"
+    r"|(?:^|(?<=, )|(?<=; ))[^,;]*?\b(?:is|are|appears?|remains?) (?:\w+ly )?(?:(?:thought|considered|felt) to be )?"
     r"(?:normal|unremarkable|intact|preserved|spared|unaffected|uninvolved|free|not (?:involved|affected))\b"
     r"(?:(?!\b(?:apart from|aside from|other than|besides|beyond)\b)[^,;])*"
 )

@@ -25,6 +25,7 @@ _OPEN = re.compile(
     r"\b(?:cannot|could not|can not|can't) be (?:\w+ )?"
     r"(?:determined|assessed|evaluated|judged|excluded|ruled out)\b"
     r"|\bnot (?:\w+ )?(?:excluded|ruled out)\b"
+    rf"|\b(?:cannot|could not|can not|can't) be (?:clearly|definitely|reliably|well) {_SEEN}\b"
     rf"|\bnot (?:be )?(?:clearly|explicitly|definitely|reliably|well) {_SEEN}\b|\bnot (?:assess|evalu)able\b"
 )
 _OPEN_BEFORE = re.compile(
