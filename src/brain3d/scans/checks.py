@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
 
 from brain3d.scans.foreground import CUT_AREA_MM2, SLAB_MM, Background, extent, head_mask, upper_rows
+from brain3d.scans.masks import box_of
 from brain3d.scans.types import Flag
 
 LOW_RESOLUTION_MM = 6.5
@@ -97,8 +97,7 @@ def _depth_mm(mask: np.ndarray, slab: slice, spacing_mm: float) -> np.ndarray:
     reach = int(np.ceil(DEEP_MM[1] / spacing_mm)) + 1
     start = max(0, slab.start - reach)
     near = np.pad(mask[start : slab.stop + reach], 1)
-    (box,) = ndimage.find_objects(near.view(np.uint8))
-    box = tuple(slice(side.start - 1, side.stop + 1) for side in box)
+    box = box_of(near, 1)
     depth = np.zeros(near.shape)
     depth[box] = np.sqrt(_squared_distance(near[box], reach), dtype=np.float64)
     return depth[1:-1, 1:-1, 1:-1][slab.start - start : slab.stop - start] * spacing_mm

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage, sparse
 
+from brain3d.scans.masks import box_of, span_of
 from brain3d.scans.orientation import direction_cosines
 
 
@@ -36,18 +37,11 @@ class Field(NamedTuple):
 def field_of(data: np.ndarray, background: float = 0.0) -> Field:
     """What a canonical (D, H, W) array, also a view in any order of memory, holds besides its background."""
     level = np.float32(background)
-    filled = data != level
-    plane = filled.any(axis=0)
-    first, second, third = map(_span, (filled.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0)))
-    inside = data[first, second, third]
+    box = box_of(data != level)
+    inside = data[box]
     values = np.empty(inside.shape, dtype=np.float32)
     np.subtract(inside, level, out=values)  # in one pass, whatever the order in memory
-    return Field(values, (first, second, third), data.shape, level)
-
-
-def _span(filled: np.ndarray) -> slice:
-    places = np.flatnonzero(filled)
-    return slice(int(places[0]), int(places[-1]) + 1) if places.size else slice(0, 1)
+    return Field(values, box, data.shape, level)
 
 
 def triangle_weights(
@@ -75,7 +69,7 @@ def _apply(field: Field, matrices: Sequence[sparse.csr_matrix]) -> np.ndarray:
     comes first. What air around the head alone would give is left out until the end: it is zero."""
     data, box = field.values, []
     for matrix in matrices:
-        rows = _span(np.diff(matrix.indptr) > 0)
+        rows = span_of(np.diff(matrix.indptr) > 0)
         flat = (matrix @ data.reshape(data.shape[0], -1))[rows]
         data = np.ascontiguousarray(np.moveaxis(flat.reshape(-1, *data.shape[1:]), 0, -1))
         box.append(rows)
