@@ -12,6 +12,9 @@ from scipy import ndimage, sparse
 from brain3d.scans.masks import box_of, span_of
 from brain3d.scans.orientation import direction_cosines
 
+HALF = 0.5 - 1e-6
+INSIDE, SURFACE = 1, 2
+
 
 def rounded_geometry(affine: np.ndarray) -> np.ndarray:
     """The (3, 3) matrix from canonical (d, h, w) index steps to millimetres superior, anterior, right.
@@ -103,14 +106,17 @@ def read_grid(
         return _aligned(field, geometry, middle, shape, spacing_mm) + field.background
     result = np.zeros(shape, dtype=np.float32)
     box = _reached(field, geometry, middle, shape, spacing_mm)
-    sizes = [side.stop - side.start for side in box]
-    grid = [
+    if all(side.start < side.stop for side in box):
+        result[box] = _oblique(field, geometry, middle, shape, spacing_mm, _indices(box))
+    return result + field.background
+
+
+def _indices(box: tuple[slice, ...]) -> list[np.ndarray]:
+    """The indices of a box along each axis, as arrays that broadcast to its shape."""
+    return [
         np.arange(side.start, side.stop).reshape([-1 if k == axis else 1 for k in range(3)])
         for axis, side in enumerate(box)
     ]
-    if min(sizes) > 0:
-        result[box] = _oblique(field, geometry, middle, shape, spacing_mm, grid)
-    return result + field.background
 
 
 def read_places(
@@ -163,21 +169,91 @@ def _oblique(
 
     `grid` has three arrays of indices of the target, which broadcast to what is returned.
     """
-    matrices, inner_steps, inner_sizes = [], np.empty(3), np.empty(3, dtype=np.int64)
+    inner, steps = _averaged(field, geometry, spacing_mm)
+    return _between(inner, _places(field, geometry, centre, shape, spacing_mm, grid, inner.shape, steps))
+
+
+def _between(inner: np.ndarray, places: np.ndarray) -> np.ndarray:
+    return np.asarray(ndimage.map_coordinates(inner, places, order=1, mode="constant", cval=0.0))
+
+
+def _averaged(field: Field, geometry: np.ndarray, spacing_mm: float) -> tuple[np.ndarray, np.ndarray]:
+    """The field averaged along its own axes for a target of `spacing_mm`, and its steps (3,) in voxels of the field."""
+    matrices, inner_steps = [], np.empty(3)
     for axis in range(3):
         step = spacing_mm / float(np.sqrt((geometry[:, axis] ** 2).sum()))
         inner_steps[axis] = max(1.0, step / 2)
         n = field.shape[axis]
-        inner_sizes[axis] = 2 * int(np.ceil(((n - 1) / 2 + step) / inner_steps[axis])) + 1
-        offsets = (np.arange(inner_sizes[axis]) - (inner_sizes[axis] - 1) / 2) * inner_steps[axis]
+        size = 2 * int(np.ceil(((n - 1) / 2 + step) / inner_steps[axis])) + 1
+        offsets = (np.arange(size) - (size - 1) / 2) * inner_steps[axis]
         matrices.append(triangle_weights(n, (n - 1) / 2 + offsets, step, kept=field.box[axis]))
-    inner = _apply(field, matrices)
+    return _apply(field, matrices), inner_steps
 
+
+def _places(
+    field: Field,
+    geometry: np.ndarray,
+    centre: np.ndarray,
+    shape: tuple[int, ...],
+    spacing_mm: float,
+    grid: Sequence[np.ndarray],
+    inner_shape: tuple[int, ...],
+    inner_steps: np.ndarray,
+) -> np.ndarray:
+    """The indices (3, ...) in the averaged field of what lies at the grid's indices, which broadcast."""
     inverse = np.linalg.inv(geometry)
     from_middle_mm = [(index - (n - 1) / 2) * spacing_mm for index, n in zip(grid, shape, strict=True)]
-    coordinates = np.empty((3, *np.broadcast_shapes(*(index.shape for index in grid))))
+    places = np.empty((3, *np.broadcast_shapes(*(index.shape for index in grid))))
     for axis in range(3):
         index = sum(inverse[axis, world] * from_middle_mm[world] for world in range(3))
         from_middle = (index + (centre[axis] - (field.shape[axis] - 1) / 2)) / inner_steps[axis]
-        coordinates[axis] = from_middle + (inner_sizes[axis] - 1) / 2
-    return np.asarray(ndimage.map_coordinates(inner, coordinates, order=1, mode="constant", cval=0.0))
+        places[axis] = from_middle + (inner_shape[axis] - 1) / 2
+    return places
+
+
+def resample_mask(
+    mask: np.ndarray,
+    geometry: np.ndarray,
+    centre: Sequence[float] | np.ndarray,
+    shape: Sequence[int],
+    spacing_mm: float,
+) -> np.ndarray:
+    """Where `resample` of a mask (D, H, W) gives at least a half, but for rounding: (D, H, W) bool of `shape`.
+
+    On a turned grid only what lies near the mask's surface is read.
+    """
+    field, middle, shape = field_of(mask.astype(np.float32)), np.asarray(centre, dtype=np.float64), tuple(shape)
+    if not _is_oblique(geometry):
+        return np.asarray(read_grid(field, geometry, middle, shape, spacing_mm) >= HALF)
+    result = np.zeros(shape, dtype=bool)
+    box = _reached(field, geometry, middle, shape, spacing_mm)
+    if any(side.start == side.stop for side in box):
+        return result
+    inner, steps = _averaged(field, geometry, spacing_mm)
+    places = _places(field, geometry, middle, shape, spacing_mm, _indices(box), inner.shape, steps)
+    cells = _cells(inner)
+    strides = (cells.shape[1] * cells.shape[2], cells.shape[2], 1)
+    index = sum(
+        np.clip(np.floor(at) + 1, 0, n - 1) * stride for at, n, stride in zip(places, cells.shape, strides, strict=True)
+    )
+    kinds = cells.ravel()[np.asarray(index, dtype=np.intp)]
+    found = kinds == INSIDE
+    surface = kinds == SURFACE
+    found[surface] = _between(inner, places[:, surface]) >= HALF
+    result[box] = found
+    return result
+
+
+def _cells(inner: np.ndarray) -> np.ndarray:
+    """What a reading between eight neighbours can give, by the first of them, one cell of nothing before all others:
+    `INSIDE` at least a half for certain, `SURFACE` perhaps, 0 less."""
+    inside, near = inner >= 0.5, inner >= 2 * HALF - 0.5
+    for axis in range(3):
+        one, other = (slice(None),) * axis + (slice(1, None),), (slice(None),) * axis + (slice(None, -1),)
+        inside, near = inside[one] & inside[other], near[one] | near[other]
+    cells = np.full([n + 2 for n in inner.shape], SURFACE, dtype=np.uint8)
+    cells[1:-2, 1:-2, 1:-2] = np.where(inside, np.uint8(INSIDE), SURFACE * near)
+    for axis in range(3):
+        rows = np.moveaxis(cells, axis, 0)
+        rows[0], rows[-1] = 0, 0
+    return cells
