@@ -14,6 +14,7 @@ from brain3d.scans.orientation import direction_cosines
 
 HALF = 0.5 - 1e-6
 INSIDE, SURFACE = 1, 2
+DOUBT = 1e-3
 
 
 def rounded_geometry(affine: np.ndarray) -> np.ndarray:
@@ -230,29 +231,46 @@ def resample_mask(
     if any(side.start == side.stop for side in box):
         return result
     inner, steps = _averaged(field, geometry, spacing_mm)
-    places = _places(field, geometry, middle, shape, spacing_mm, _indices(box), inner.shape, steps)
-    cells = _cells(inner)
-    strides = (cells.shape[1] * cells.shape[2], cells.shape[2], 1)
-    index = sum(
-        np.clip(np.floor(at) + 1, 0, n - 1) * stride for at, n, stride in zip(places, cells.shape, strides, strict=True)
-    )
-    kinds = cells.ravel()[np.asarray(index, dtype=np.intp)]
+
+    def places(grid: Sequence[np.ndarray]) -> np.ndarray:
+        return _places(field, geometry, middle, shape, spacing_mm, grid, inner.shape, steps)
+
+    corners = np.array([np.zeros(3), *np.eye(3)]) + [side.start for side in box]
+    first, *ends = places(corners.T.copy()).T
+    kinds = _kinds(_cells(inner), first, np.array(ends) - first, [side.stop - side.start for side in box])
     found = kinds == INSIDE
-    surface = kinds == SURFACE
-    found[surface] = _between(inner, places[:, surface]) >= HALF
+    surface = np.nonzero(kinds == SURFACE)
+    index = [at + side.start for at, side in zip(surface, box, strict=True)]
+    found[surface] = _between(inner, places(index)) >= HALF
     result[box] = found
     return result
 
 
+def _kinds(cells: np.ndarray, first: np.ndarray, steps: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """The cell in which each place of a grid of `shape` lies; the first at the index `first`, `steps` (3, 3) apart."""
+    flat = np.zeros(shape, dtype=np.int32)
+    for axis, (n, stride) in enumerate(zip(cells.shape, (cells.shape[1] * cells.shape[2], cells.shape[2], 1), strict=True)):
+        down, along, across = (steps[k, axis] * np.arange(size) for k, size in enumerate(shape))
+        plane = (first[axis] + 1 + down[:, None] + along).astype(np.float32)
+        at = plane[..., None] + across.astype(np.float32)
+        np.maximum(at, 0, out=at)
+        np.minimum(at, n - 1, out=at)
+        cell = at.astype(np.int32)
+        cell *= stride
+        flat += cell
+    return cells.ravel().take(flat)
+
+
 def _cells(inner: np.ndarray) -> np.ndarray:
     """What a reading between eight neighbours can give, by the first of them, one cell of nothing before all others:
-    `INSIDE` at least a half for certain, `SURFACE` perhaps, 0 less."""
-    inside, near = inner >= 0.5, inner >= 2 * HALF - 0.5
+    `INSIDE` at least a half for certain, `SURFACE` perhaps, 0 less. For certain: also where a place is rounded into the
+    next cell."""
+    inside, near = inner >= 0.5 + DOUBT, inner >= 0.5 - DOUBT
     for axis in range(3):
         one, other = (slice(None),) * axis + (slice(1, None),), (slice(None),) * axis + (slice(None, -1),)
         inside, near = inside[one] & inside[other], near[one] | near[other]
     cells = np.full([n + 2 for n in inner.shape], SURFACE, dtype=np.uint8)
-    cells[1:-2, 1:-2, 1:-2] = np.where(inside, np.uint8(INSIDE), SURFACE * near)
+    cells[1:-2, 1:-2, 1:-2] = np.where(inside, np.uint8(INSIDE), near.view(np.uint8) * np.uint8(SURFACE))
     for axis in range(3):
         rows = np.moveaxis(cells, axis, 0)
         rows[0], rows[-1] = 0, 0
