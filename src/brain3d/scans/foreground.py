@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from brain3d.scans.masks import filled, largest_piece
+from brain3d.scans.masks import counts, filled, largest_piece
 
 TOP_TO_CENTRE_MM = 70.0
 SLAB_MM = 100.0
@@ -81,7 +81,7 @@ def _standing_out(data: np.ndarray, background: Background) -> np.ndarray:
 
 def top_of(mask: np.ndarray, spacing_mm: Sequence[float]) -> float:
     """The fractional slice index at which the mask's axial area, from above, first passes 4 cm^2."""
-    areas = mask.sum(axis=(1, 2)) * float(spacing_mm[1] * spacing_mm[2])
+    areas = counts(mask, 0) * float(spacing_mm[1] * spacing_mm[2])
     threshold = min(TOP_AREA_MM2, 0.5 * float(areas.max()))
     top = int(np.flatnonzero(areas >= threshold)[-1])
     above = float(areas[top + 1]) if top + 1 < len(areas) else 0.0
@@ -143,5 +143,5 @@ def height_and_depth(mask: np.ndarray, spacing_mm: Sequence[float]) -> tuple[flo
     """
     if not mask.any():
         raise ValueError("an empty mask has no centre")
-    front_to_back = extent(upper_slab(mask, spacing_mm).sum(axis=(0, 2)))
+    front_to_back = extent(counts(upper_slab(mask, spacing_mm), 1))
     return top_of(mask, spacing_mm) - TOP_TO_CENTRE_MM / spacing_mm[0], sum(front_to_back) / 2

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from brain3d.scans.foreground import Background, extent, upper_rows
-from brain3d.scans.masks import eroded
+from brain3d.scans.masks import counts, eroded
 
 SAMPLE = 150_000
 FEW_LABELS, MANY_LABELS = 16, 1024
@@ -104,7 +104,7 @@ def _is_graded(planes: np.ndarray, values: np.ndarray, background: Background) -
 
 def _too_large(mask: np.ndarray, step: float) -> str:
     slab = mask[upper_rows(mask, step)]
-    spans = [extent(slab.sum(axis=(0, axis))) for axis in (2, 1)]
+    spans = [extent(counts(slab, axis)) for axis in (1, 2)]
     depth, width = ((last - first + 1) * step for first, last in spans)
     if depth <= LARGEST_MM[0] and width <= LARGEST_MM[1]:
         return ""

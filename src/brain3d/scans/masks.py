@@ -1,4 +1,4 @@
-"""Boxes, borders, pieces and holes of masks, boolean arrays (D, H, W)."""
+"""Boxes, profiles, borders, pieces and holes of masks, boolean arrays (D, H, W)."""
 
 from __future__ import annotations
 
@@ -27,6 +27,14 @@ def span_of(filled: np.ndarray) -> slice:
 
 def _roomy(side: slice, room: int, size: int) -> slice:
     return slice(max(0, side.start - room), min(size, side.stop + room))
+
+
+def counts(mask: np.ndarray, axis: int) -> np.ndarray:
+    """How many voxels of a mask lie at each index of an axis: (N,)."""
+    if axis == 0:
+        return np.array([np.count_nonzero(rows) for rows in mask])
+    plane = np.add.reduce(mask.view(np.uint8), axis=0, dtype=np.int32)
+    return np.asarray(plane.sum(axis=2 - axis))
 
 
 def dilated(mask: np.ndarray) -> np.ndarray:
