@@ -83,7 +83,9 @@ def mid_plane(image: np.ndarray, mask: np.ndarray, step: float) -> MidPlane:
     other = first * (1, 1, 0) + (0, 0, mask.shape[2] - first[2] - wide.shape[2])
     here = _Symmetry(smooth, wide, first, mask.shape, step)
     there = _Symmetry(smooth[..., ::-1], wide[..., ::-1], other, mask.shape, step)
-    offset, roll, yaw = (round((one - two) / 2, 2) + 0.0 for one, two in zip(here.search(), there.search(), strict=True))
+    offset, roll, yaw = (
+        round((one - two) / 2, 2) + 0.0 for one, two in zip(here.search(), there.search(), strict=True)
+    )
     likeness = here.likeness((offset, roll, yaw)) + there.likeness((-offset, -roll, -yaw))
     return MidPlane(offset, roll, yaw, round(likeness / 2, 3))
 

@@ -114,7 +114,11 @@ def _canonical_order(affine: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ..
     """
     cosines = direction_cosines(affine).T.tolist()
     candidates = [
-        ([[sign * cosine for cosine in cosines[stored]] for stored, sign in zip(order, signs, strict=True)], order, signs)
+        (
+            [[sign * cosine for cosine in cosines[stored]] for stored, sign in zip(order, signs, strict=True)],
+            order,
+            signs,
+        )
         for order in permutations(range(3))
         for signs in product((1, -1), repeat=3)
     ]

@@ -249,7 +249,9 @@ def resample_mask(
 def _kinds(cells: np.ndarray, first: np.ndarray, steps: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """The cell in which each place of a grid of `shape` lies; the first at the index `first`, `steps` (3, 3) apart."""
     flat = np.zeros(shape, dtype=np.int32)
-    for axis, (n, stride) in enumerate(zip(cells.shape, (cells.shape[1] * cells.shape[2], cells.shape[2], 1), strict=True)):
+    for axis, (n, stride) in enumerate(
+        zip(cells.shape, (cells.shape[1] * cells.shape[2], cells.shape[2], 1), strict=True)
+    ):
         down, along, across = (steps[k, axis] * np.arange(size) for k, size in enumerate(shape))
         plane = (first[axis] + 1 + down[:, None] + along).astype(np.float32)
         at = plane[..., None] + across.astype(np.float32)

@@ -8,9 +8,7 @@ Point = tuple[float, ...]
 MOST_STEPS = 200
 
 
-def least_point(
-    function: Callable[[Point], float], simplex: Sequence[Point], near: float, alike: float
-) -> Point:
+def least_point(function: Callable[[Point], float], simplex: Sequence[Point], near: float, alike: float) -> Point:
     """Where the function is least, sought from the N + 1 corners of a simplex in N dimensions.
 
     The search ends where every other corner is within `near` of the best one in each coordinate and its value within
