@@ -13,8 +13,9 @@ def box_of(mask: np.ndarray, room: int = 0) -> Box:
 
     One voxel at the origin, and that room, where the mask is empty.
     """
-    plane = mask.any(axis=0)
-    first, second, third = map(span_of, (mask.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0)))
+    plane = np.asarray(mask.any(axis=0))
+    profiles = mask.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0)
+    first, second, third = (span_of(np.asarray(profile)) for profile in profiles)
     d, h, w = mask.shape
     return _roomy(first, room, d), _roomy(second, room, h), _roomy(third, room, w)
 

@@ -110,10 +110,10 @@ class _Symmetry:
         self, image: np.ndarray, mask: np.ndarray, first: np.ndarray, shape: tuple[int, ...], step: float
     ) -> None:
         inside = np.flatnonzero(mask)
-        inside = np.stack(np.unravel_index(inside[:: max(1, len(inside) // POINTS)], mask.shape))
+        inside = np.array(np.unravel_index(inside[:: max(1, len(inside) // POINTS)], mask.shape))
         self.image, self.step = Trilinear(image, OUTSIDE), step
         self.middle = (np.array(shape) - 1) / 2 - first
-        self.points = np.concatenate([inside - self.middle[:, None], np.ones((1, inside.shape[1]))])
+        self.points = np.concatenate([inside - self.middle[:, None], np.ones((1, len(inside[0])))])
         self.values = image[tuple(inside)]
 
     def mirroring(self, plane: Point) -> list[list[float]]:

@@ -103,10 +103,10 @@ def _resized(view: np.ndarray, low: float, high: float, shape: Sequence[int]) ->
         plane = _between(clipped(d0[index]), clipped(d1[index]), d_share[index])
         plane.take(h0, axis=0, out=rows[0], mode="wrap")  # unlike an index in brackets, in the order of the memory
         plane.take(h1, axis=0, out=rows[1], mode="wrap")
-        row = _between(*rows, h_share)
+        row = _between(rows[0], rows[1], h_share)
         row.take(w0, axis=1, out=columns[0], mode="wrap")
         row.take(w1, axis=1, out=columns[1], mode="wrap")
-        read = _between(*columns, w_share)
+        read = _between(columns[0], columns[1], w_share)
         if lowest:
             read -= lowest
         read /= span
