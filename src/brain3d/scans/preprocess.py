@@ -22,13 +22,12 @@ from brain3d.scans.foreground import (
 from brain3d.scans.kinds import kind_of_labels, wrong_kind
 from brain3d.scans.midplane import MidPlane, mid_plane
 from brain3d.scans.orientation import canonical_view
-from brain3d.scans.resample import Field, field_of, read_grid, read_places, resample, rounded_geometry
+from brain3d.scans.resample import Field, field_of, read_grid, read_places, resample_mask, rounded_geometry
 from brain3d.scans.types import Flag, InputError, Scan, Volume, VolumeSpec
 
 __all__ = ["brain_centre", "foreground_mask", "levelled", "normalise", "prepare"]
 
 COARSE_MM = 3.0
-HALF = 0.5 - 1e-6
 LEAST_LIKENESS = 0.4  # of a head and its mirror image: below it the plane is not to be trusted, and nothing is turned
 MIDLINE_UNCERTAIN = Flag(
     "midline_uncertain", "The two halves of the head are too unlike to tell where its midline lies; sides may be wrong."
@@ -138,7 +137,7 @@ def find_head(scan: Scan, brain_extraction: str = AUTO) -> Head:
 
 def volume_of(scan: Scan, head: Head, spec: VolumeSpec, contrast: Contrast) -> Volume:
     """The volume of a scan in which the head was found, and its contrast, `head_contrast`'s."""
-    inside = _mask_on_grid(head.mask, head.turn, head.offset_mm, spec)
+    inside = _turned(head.mask, head.turn, head.offset_mm, spec.shape, spec.spacing_mm)
     values = read_places(head.field, head.turn @ head.geometry, head.centre, inside, spec.spacing_mm)
     values = np.asarray(values, dtype=np.float64) - head.background.level
     slope = slope_of(values, inside)
@@ -170,7 +169,7 @@ def _turn(plane: MidPlane) -> np.ndarray:
 def _offset_of_centre(mask: np.ndarray, plane: MidPlane, turn: np.ndarray) -> np.ndarray:
     """From the middle of the image to the centre of the volume, in mm along the axes of the head held straight."""
     room = [int(np.ceil(n)) + 2 for n in np.abs(turn) @ np.array(mask.shape)]
-    upright = _share(mask, turn, np.zeros(3), room, COARSE_MM) >= HALF
+    upright = _turned(mask, turn, np.zeros(3), room, COARSE_MM)
     centred = plane.likeness >= LEAST_LIKENESS
     found = (*height_and_depth(upright, (COARSE_MM,) * 3), 0.0) if centred else brain_centre(upright, (COARSE_MM,) * 3)
     offset = (np.array(found) - (np.array(room) - 1) / 2) * COARSE_MM
@@ -188,16 +187,12 @@ def _coarse(field: Field, geometry: np.ndarray, background: Background) -> tuple
     return coarse, foreground_mask(coarse, background)
 
 
-def _share(
+def _turned(
     mask: np.ndarray, turn: np.ndarray, offset_mm: np.ndarray, shape: Sequence[int], spacing_mm: float
 ) -> np.ndarray:
-    """How much of each voxel of a grid the coarse mask fills; the grid is turned, its middle at `offset_mm`."""
+    """The coarse mask on a grid of `shape`, which is turned, its middle at `offset_mm`."""
     centre = (np.array(mask.shape) - 1) / 2 + turn.T @ offset_mm / COARSE_MM
-    return resample(mask.astype(np.float32), turn * COARSE_MM, centre.tolist(), shape, spacing_mm)
-
-
-def _mask_on_grid(mask: np.ndarray, turn: np.ndarray, offset_mm: np.ndarray, spec: VolumeSpec) -> np.ndarray:
-    return _share(mask, turn, offset_mm, spec.shape, spec.spacing_mm) >= HALF
+    return resample_mask(mask, turn * COARSE_MM, centre, shape, spacing_mm)
 
 
 def _grid_affine(affine: np.ndarray, centre: np.ndarray, turn: np.ndarray, spec: VolumeSpec) -> np.ndarray:
