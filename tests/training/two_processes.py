@@ -1,16 +1,20 @@
 """Run by torchrun in `test_processes.py`: one recipe, whatever number of processes it was started in.
 
-With `--shard` first, as accelerate's config for FSDP2 says it (the environment variables that `accelerate launch` sets).
-Accelerate itself switches FSDP on for GPUs alone (1.15: of `MULTI_CPU` it takes no notice of these variables); so what
-it does for GPUs is done here for CPUs.
+`--shard`: by FSDP2, as the environment describes it in the words of `accelerate launch`. Accelerate switches FSDP on
+for GPUs alone (1.15 takes no notice of these variables in several CPU processes); what it does for GPUs is done here.
+`--killed-at N`: all processes are killed while the N-th checkpoint is written.
 """
 
-import sys
+import argparse
+import os
+import signal
 from pathlib import Path
 
 from accelerate import Accelerator, DistributedType, FullyShardedDataParallelPlugin, PartialState
 from accelerate.state import AcceleratorState
 
+import brain3d.training.checkpoint as checkpoint
+import brain3d.training.loop as loop
 from brain3d.training.run import run_recipe
 
 
@@ -22,10 +26,41 @@ def shard() -> None:
     PartialState._shared_state["distributed_type"] = DistributedType.FSDP
 
 
+def kill_at(count: int) -> None:
+    """Kill this process, and so the others, in the `count`-th checkpoint, when its weights are there and no state."""
+    seen = []
+
+    def killing(path: Path, tensors: dict) -> None:
+        save(path, tensors)
+        seen.extend([path] if path.name.startswith("weights") else [])
+        if len(seen) == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    save, checkpoint.save_tensors = checkpoint.save_tensors, killing
+
+
+def tell_shards() -> None:
+    """Print of each stage whether what learns in it is divided among the processes."""
+
+    def telling(parameters: object) -> bool:
+        told = found(parameters)
+        print("sharded" if told else "whole")
+        return told
+
+    found, loop.is_sharded = loop.is_sharded, telling
+
+
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    if arguments[0] == "--shard":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--shard", action="store_true")
+    parser.add_argument("--killed-at", type=int)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("overrides", nargs="*")
+    args = parser.parse_args()
+    if args.shard:
         shard()
-        arguments = arguments[1:]
-    run_recipe(Path(arguments[0]), arguments[1:])
+        tell_shards()
+    if args.killed_at is not None:
+        kill_at(args.killed_at)
+    run_recipe(args.recipe, args.overrides)
     print(f"trained in {PartialState().num_processes} processes")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accelerate import Accelerator, DistributedType
+from accelerate import Accelerator, DistributedType, FullyShardedDataParallelPlugin
 from torch.distributed.fsdp import CPUOffloadPolicy
 
 from brain3d.scans import InputError
@@ -24,25 +24,19 @@ def start_accelerator(plan: Plan) -> Accelerator:
             f"accelerate is configured for {kind.value}; configure DistributedDataParallel (MULTI_GPU) or FSDP 2"
         )
     if kind == DistributedType.FSDP:
-        check_sharding(accelerator, plan)
+        check_sharding(accelerator.state.fsdp_plugin, plan)
     return accelerator
 
 
-def check_sharding(accelerator: Accelerator, plan: Plan) -> None:
+def check_sharding(plugin: FullyShardedDataParallelPlugin, plan: Plan) -> None:
     """InputError for a setting of FSDP that these stages do not go with."""
-    plugin = accelerator.state.fsdp_plugin
-    for wrong, what in (
+    offloaded = isinstance(plugin.cpu_offload, CPUOffloadPolicy)
+    for wrong, instead in (
         (plugin.fsdp_version != 2, "fsdp_version: 2, the first version is not supported"),
         (plugin.cpu_ram_efficient_loading, "fsdp_cpu_ram_efficient_loading: false, every process reads the weights"),
-        (
-            plugin.activation_checkpointing,
-            "fsdp_activation_checkpointing: false, the recipe's gradient_checkpointing does it",
-        ),
-        (isinstance(plugin.cpu_offload, CPUOffloadPolicy), "fsdp_offload_params: false, it is not supported"),
-        (
-            plan.quantisation is not None,
-            "distributed_type: MULTI_GPU, since 4-bit weights (quantisation) are not sharded",
-        ),
+        (plugin.activation_checkpointing, "fsdp_activation_checkpointing: false, gradient_checkpointing=true does it"),
+        (offloaded, "fsdp_offload_params: false, it is not supported"),
+        (plan.quantisation is not None, "distributed_type: MULTI_GPU, since 4-bit weights (nf4) are not sharded"),
     ):
         if wrong:
-            raise InputError(f"accelerate's config does not go with this run: set {what}")
+            raise InputError(f"accelerate's config does not go with this run: set {instead}")
