@@ -119,7 +119,7 @@ class CohortRun:
             raise InputError(f"{plan.output}: cannot be made ({error.strerror}); give another output") from error
         with accelerator.main_process_first():
             self.train, self.validation, self.left_out = load_splits(plan, self.model)
-        self.base = tensors_digest(self.model.state_dict()) if plan.quantisation is None else plan.quantisation
+        self.base = tensors_digest(self.model.state_dict())  # quantised weights and their scales, where they are
         self.cache_counts: dict[str, dict[str, int]] = {}  # up to the end of each stage
         self._claim()
         checkpointing = plan.gradient_checkpointing
@@ -158,7 +158,8 @@ class CohortRun:
         progress = read_progress(folder)
         if progress.finished:
             tqdm.write(f"{stage.name}: finished already")
-            self.model = merged(self.model, stage, read_best(folder, progress))
+            if not self._stays_apart(stage):
+                self.model = merged(self.model, stage, read_best(folder, progress))
             return
         self._standardise(stage)
         task = (GroundingTask if stage.task == "grounding" else CaptioningTask)(stage, self.model, self.material)
@@ -169,8 +170,12 @@ class CohortRun:
         self.accelerator.free_memory()  # it holds on to every model that it spread
         if self.accelerator.is_fsdp2:  # in pieces, and stays so
             self.model = self._anew(stage)
-        else:
+        elif not self._stays_apart(stage):
             self.model = settled(task.wrapped, stage, read_best(folder, read_progress(folder)))
+
+    def _stays_apart(self, stage: CohortStage) -> bool:
+        """Whether LoRA is not merged: into 4 bits, after the last stage, it is not; `deliver.rebuilt` merges it."""
+        return self.plan.quantisation is not None and stage.parts.language == "lora"
 
     def _anew(self, last: CohortStage) -> Brain3DForConditionalGeneration:
         """The model loaded again, with the best of what every stage up to `last` learned."""
