@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from brain3d.reading.decoding import Decoding, Written
+from brain3d.reading.evidence import patches_to_voxels
 from brain3d.reading.models import Identity, PublishedSource, weight_bytes
 from brain3d.reading.protocol import Features
 from brain3d.scans import InputError, Scan, Volume, VolumeSpec, check_method, prepare, published_volume
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from brain3d.model import Brain3DForConditionalGeneration, Brain3DProcessor
+    from brain3d.model.greedy import GreedyDecoder
 
 DEVICES = ("auto", "cpu", "cuda")
 PUBLISHED = "published"
@@ -37,22 +39,6 @@ def pick_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def patches_to_voxels(
-    patches: np.ndarray,
-    shape: tuple[int, int, int],
-    size: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int] = (0, 0, 0),
-) -> np.ndarray:
-    """Values per patch (D', H', W') as a map (D, H, W): linear between their centres, constant beyond."""
-    from scipy import ndimage
-
-    sizes = zip(shape, size, stride, padding, strict=True)
-    axes = [(np.arange(n) + before - (width - 1) / 2) / step for n, width, step, before in sizes]
-    grid = np.meshgrid(*axes, indexing="ij")
-    return np.asarray(ndimage.map_coordinates(patches, grid, order=1, mode="nearest"), dtype=np.float32)
-
-
 class ModelEngine:
     """A Brain3D model with its processor on a device; float32, or bfloat16 where it is large and the device a GPU."""
 
@@ -68,6 +54,9 @@ class ModelEngine:
         self.processor = processor
         self.device = device
         self._identity, self._dtype_reason = identity, dtype_reason
+        # How greedy words are written fast, one of `greedy.WAYS`; None: by `generate`, which is faster on a CPU.
+        self.fast = "graph" if device.type == "cuda" and not model.is_loaded_in_4bit else None
+        self._kept: GreedyDecoder | None = None
 
     @classmethod
     def from_folder(
@@ -258,19 +247,46 @@ class ModelEngine:
         """From embeddings, so that the rules on repetition see the new words alone, never the prompt."""
         import torch
 
-        inputs = self.processor(batch_size=len(features))
+        inputs = {name: tensor.to(self.device) for name, tensor in self.processor(batch_size=len(features)).items()}
         ends = self._ends()
+        with torch.inference_mode():
+            embeds = self.model.model.merge(inputs["input_ids"], features)
+            decoder = self._decoder(embeds, decoding)
+            if decoder is None:
+                rows = self._searched(embeds, inputs["attention_mask"], ends, decoding)
+            else:
+                rows = decoder(embeds, ends, self.processor.tokenizer.pad_token_id)
+        ended = torch.isin(rows, torch.tensor(ends, device=rows.device)).any(dim=1).tolist()
+        texts = self.processor.decode(rows.cpu())
+        return [Written(text, done) for text, done in zip(texts, ended, strict=True)]
+
+    def _decoder(self, embeds: torch.Tensor, decoding: Decoding) -> GreedyDecoder | None:
+        """What writes the likeliest words fast, where nothing else is asked; kept, since a graph takes time to make."""
+        from brain3d.model.greedy import GreedyDecoder, Shape, fits
+
+        shape = Shape(len(embeds), embeds.shape[1], decoding.max_new_tokens)
+        if self.fast is None or not decoding.is_plain or not fits(self.model, shape):
+            return None
+        if self._kept is None or self._kept.shape != shape:
+            self._kept = None  # its memory, before the next one's is taken
+            self._kept = GreedyDecoder(self.model, shape, self.fast)
+        return self._kept
+
+    def _searched(
+        self, embeds: torch.Tensor, attention_mask: torch.Tensor, ends: list[int], decoding: Decoding
+    ) -> torch.Tensor:
+        """The ids (B, words) by transformers' own `generate`, which knows every rule, and draws lots from the seed."""
+        import torch
+
         devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices), torch.inference_mode(), warnings.catch_warnings():
+        with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Passing `(repetition_penalty|no_repeat_ngram_size)` with")
             torch.manual_seed(decoding.seed)
-            rows = self.model.generate(
-                inputs_embeds=self.model.model.merge(inputs["input_ids"].to(self.device), features),
-                attention_mask=inputs["attention_mask"].to(self.device),
+            rows: torch.Tensor = self.model.generate(
+                inputs_embeds=embeds,
+                attention_mask=attention_mask,
                 eos_token_id=ends,
                 pad_token_id=self.processor.tokenizer.pad_token_id,
                 **decoding.to_generate(),
             )
-        ended = torch.isin(rows, torch.tensor(ends, device=rows.device)).any(dim=1).tolist()
-        texts = self.processor.decode(rows.cpu())
-        return [Written(text, done) for text, done in zip(texts, ended, strict=True)]
+        return rows
