@@ -142,6 +142,16 @@ def plan(**changes: object) -> Plan:
         ({"cpu_ram_efficient_loading": True}, {}, "fsdp_cpu_ram_efficient_loading: false"),
         ({"activation_checkpointing": True}, {}, "fsdp_activation_checkpointing: false"),
         ({"cpu_offload": True}, {}, "fsdp_offload_params: false"),
+        (
+            {"auto_wrap_policy": "SIZE_BASED_WRAP", "min_num_params": 500},
+            {},
+            "fsdp_auto_wrap_policy: TRANSFORMER_BASED_WRAP",
+        ),
+        (
+            {"auto_wrap_policy": "TRANSFORMER_BASED_WRAP", "transformer_cls_names_to_wrap": ["SiglipEncoderLayer"]},
+            {},
+            "fsdp_transformer_layer_cls_to_wrap: Gemma3DecoderLayer",
+        ),
         ({}, {"quantisation": "nf4"}, "distributed_type: MULTI_GPU"),
     ],
 )
@@ -149,7 +159,9 @@ def test_a_setting_of_fsdp_that_training_does_not_go_with_is_named(
     monkeypatch: pytest.MonkeyPatch, settings: dict, changes: dict, message: str
 ) -> None:
     monkeypatch.setenv("FSDP_CPU_RAM_EFFICIENT_LOADING", "false")  # which the plugin writes
-    check_sharding(FullyShardedDataParallelPlugin(fsdp_version=2), plan())
+    layers = {"auto_wrap_policy": "TRANSFORMER_BASED_WRAP", "transformer_cls_names_to_wrap": ["Gemma3DecoderLayer"]}
+    for fine in ({}, layers, {"reshard_after_forward": False}):
+        check_sharding(FullyShardedDataParallelPlugin(fsdp_version=2, **fine), plan())
     plugin = FullyShardedDataParallelPlugin(**{"fsdp_version": 2, **settings})
     with pytest.raises(InputError, match=f"set {message}"):
         check_sharding(plugin, plan(**changes))

@@ -8,6 +8,7 @@ for GPUs alone (1.15 takes no notice of these variables in several CPU processes
 import argparse
 import os
 import signal
+import sys
 from pathlib import Path
 
 from accelerate import Accelerator, DistributedType, FullyShardedDataParallelPlugin, PartialState
@@ -44,7 +45,8 @@ def tell_shards() -> None:
 
     def telling(parameters: object) -> bool:
         told = found(parameters)
-        print("sharded" if told else "whole")
+        sys.stdout.write(f"\n{'sharded' if told else 'whole'}\n")  # at once, since others write there too
+        sys.stdout.flush()  # it may be killed
         return told
 
     found, loop.is_sharded = loop.is_sharded, telling
