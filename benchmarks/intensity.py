@@ -58,6 +58,17 @@ def bias_field(strength: float) -> Change:
     return change
 
 
+def slope(strength: float) -> Change:
+    """A factor that goes from 1 - strength to 1 + strength across the image in a random direction, as beside a coil."""
+
+    def change(data: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        places = np.meshgrid(*[np.linspace(-1, 1, n) for n in data.shape], indexing="ij", sparse=True)
+        field = sum(part * place for part, place in zip(rng.standard_normal(3), places, strict=True))
+        return np.asarray(data * (1 + strength * field / np.abs(field).max()), dtype=np.float32)
+
+    return change
+
+
 def saturated(percent: float) -> Change:
     """The brightest part of the head, by the percentage of its voxels, all at one value."""
 
@@ -75,6 +86,7 @@ CHANGES: dict[str, tuple[Change, float]] = {
     "256 whole numbers": (whole_numbers(256), 0.95),
     "bias field of 10 %": (bias_field(0.10), 0.95),
     "bias field of 20 %": (bias_field(0.20), 0.95),
+    "slope of 20 %": (slope(0.20), 0.95),
     "brightest 0.5 % saturated": (saturated(0.5), 0.95),
     "brightest 2 % saturated": (saturated(2.0), 0.95),
 }

@@ -44,7 +44,8 @@ def figure() -> str:
     )
     style = (
         "text { font: 14px system-ui, sans-serif; fill: #18181b; } .name { font-weight: 600; } .tick { fill: #52525b; "
-        "font-size: 12px; } .quote { fill: #ffffff; font-size: 13px; } .value { font-size: 13px; }"
+        "font-size: 12px; } .quote { fill: #ffffff; font-size: 13px; } .value { font-size: 13px; "
+        "stroke: #ffffff; stroke-width: 4px; paint-order: stroke; }"
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 740 {bottom + 6}" width="740" height="{bottom + 6}" '

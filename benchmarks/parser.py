@@ -1,4 +1,4 @@
-"""How well findings are read out of text: hard sentences read by hand, narratives whose truth is known, time.
+"""How well findings are read: hard sentences and whole reports that a person read, narratives of known truth, time.
 
 python benchmarks/parser.py [--narratives N] [--wrong]
 An older parser is measured on the same sentences by `git archive REVISION src | tar x -C FOLDER`, then
@@ -23,7 +23,8 @@ from brain3d.phantom.truth import Truth
 from brain3d.reports import REGIONS, Findings, Lesion, canonical_regions, mirror_findings, mirror_text, overall_side
 from brain3d.reports import parse_findings as parse
 
-SENTENCES = Path(__file__).parent.parent / "tests" / "reports" / "hard_sentences.yaml"
+TEXTS = Path(__file__).parent.parent / "tests" / "reports"
+SENTENCES, REPORTS = TEXTS / "hard_sentences.yaml", TEXTS / "whole_reports.yaml"
 SIGNS = ("edema", "necrosis", "ventricular_compression")
 DEGREES = ("none", "mild", "moderate", "severe")
 SENTENCE = "The left and right frontal lobes show no lesion of the kind, and the mild edema is not in the insula. "
@@ -76,6 +77,28 @@ def table(title: str, pairs: list[tuple[Findings, Findings]]) -> None:
     print(f"  normal or not            {share([a.normal == b.normal for a, b in pairs])}")
     for name in ("signal", *SIGNS):
         print(f"  {name:24} {share([getattr(x, name) == getattr(y, name) for x, y in same])}")
+
+
+def sign_of(findings: Findings, name: str) -> str:
+    """The degree of a sign, over all lesions; the strongest, a denial above silence."""
+    order = ("unknown", "none", "present", "mild", "moderate", "severe")
+    return max((getattr(one, name) for one in findings.lesions), key=order.index, default="unknown")
+
+
+def reports_table(cases: dict[str, list[dict[str, Any]]], show: bool) -> None:
+    """Print side, regions and signs of whole reports, set by set; with `show` those that were read otherwise."""
+    print(f"whole reports in four parts: {sum(len(some) for some in cases.values())} texts")
+    for name, some in cases.items():
+        read = [parse(case["text"]) for case in some]
+        pairs = [(set(c["regions"]), regions_of(f) - set(c.get("open", ()))) for c, f in zip(some, read, strict=True)]
+        sides = [overall_side(f) == c["side"] for c, f in zip(some, read, strict=True)]
+        signs = [
+            [c["signs"][sign] in ("?", sign_of(f, sign)) for sign in SIGNS] for c, f in zip(some, read, strict=True)
+        ]
+        whole = [side and a == b and all(right) for side, (a, b), right in zip(sides, pairs, signs, strict=True)]
+        print(f"  {name:7} all {share(whole)}, side {share(sides)}, regions, micro-F1 {f1(pairs):.3f}")
+        if show:
+            print("".join(f"\n{c['text']!r}\n" for c, right in zip(some, whole, strict=True) if not right), end="")
 
 
 def truth(rng: random.Random) -> Truth:
@@ -147,6 +170,7 @@ def main() -> int:
         for case, (want, got) in zip(cases, read, strict=True):
             if want != got:
                 print(f"\n{case['text']!r}\n  wanted {want}\n  read   {got}")
+    reports_table(yaml.safe_load(REPORTS.read_text(encoding="utf-8")), args.wrong)
     stories = told(args.narratives)
     table("narratives", [(want, parse(text)) for want, text in stories])
     if not args.no_time:

@@ -32,10 +32,11 @@ from brain3d.model import Brain3DConfig, Brain3DForConditionalGeneration, Brain3
 from brain3d.reports import Findings
 from brain3d.scans.cache import VolumeCache
 from brain3d.training.batches import View, batches_per_epoch
+from brain3d.training.captioning import CaptioningTask
 from brain3d.training.cohort_data import CohortData, Item
 from brain3d.training.parts_trained import composite_of, set_learning, with_adapters
 from brain3d.training.plan import CohortStage, Lora, Parts
-from brain3d.training.stages import CaptioningTask, Material
+from brain3d.training.stages import Material
 from brain3d.training.token_cache import TokenCache
 from parts import full_size, language_step_flops, processor_of, random_reports, tiny, tiny_on_the_full_grid, tower_flops
 from published import published_language, published_loss, published_tokens

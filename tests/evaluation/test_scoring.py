@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brain3d.evaluation.comparing import compare_scores, read_scores
-from brain3d.evaluation.highlight import coloured, differences
 from brain3d.evaluation.measures import Measure, ratio
 from brain3d.evaluation.page import score_page
 from brain3d.evaluation.pairs import Pair, read_pairs
@@ -89,8 +88,9 @@ def test_published_metrics_are_named_where_no_case_has_a_say() -> None:
 
 def test_the_reference_itself_is_perfect(perfect: Scores) -> None:
     for name, item in perfect.content["metrics"].items():
-        assert item["value"] == pytest.approx(item["best_possible"], abs=1e-9), name
-        assert item["skill"] is None or item["skill"] == pytest.approx(1.0), name
+        short = 0.01 if name.startswith("text/meteor") else 1e-9  # its penalty is never quite nothing
+        assert item["value"] == pytest.approx(item["best_possible"], abs=short), name
+        assert item["skill"] is None or item["skill"] == pytest.approx(1.0, abs=max(short, 1e-6)), name
 
 
 def test_mirrored_reports_have_the_wrong_side_and_all_else(mirrored: Scores) -> None:
@@ -281,16 +281,6 @@ def test_the_page_is_one_file_with_everything_escaped(tmp_path: Path) -> None:
     text = " ".join(page.words)
     for wanted in ('alert("x")', "duplicate_id", "invalid_json", "failed", "Worst cases", "METEOR", "constant"):
         assert wanted in text
-
-
-def test_words_are_coloured_by_whether_the_other_report_agrees() -> None:
-    own, other = "A lesion in the left frontal lobe with mild edema.", "A right frontal lesion. There is no edema."
-    shown = coloured(own, parse_findings(own), parse_findings(other))
-    assert '<mark class="contradict">left</mark>' in shown
-    assert '<mark class="agree">frontal</mark>' in shown
-    assert '<mark class="agree">lesion</mark>' in shown
-    assert differences(parse_findings(own), parse_findings(other))[0] == "side right instead of left"
-    assert differences(parse_findings(own), parse_findings(own)) == []
 
 
 def test_pairs_of_a_file_are_scored_with_its_training_references(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brain3d.evaluation.contradictions import contradicts_itself, contradicts_side
-from brain3d.evaluation.degrees import DEGREES, farthest, kappa_rows, said_level, wanted_level, weighted_kappa
+from brain3d.evaluation.degrees import DEGREES, credit, farthest, kappa_rows, said_level, wanted_level, weighted_kappa
 from brain3d.evaluation.keywords import keyword_family, keyword_sets, names_pathology, specificity_family
 from brain3d.evaluation.measures import FAILED, MISSING, Answers, Cases, Family
 from brain3d.evaluation.stated import families, read_all, side_outcomes
@@ -104,7 +104,37 @@ def test_degrees_and_absence() -> None:
     found = values([0, 0, 0], [0, 1, MISSING])
     assert found["findings/edema"] == pytest.approx(1 / 3)
     assert found["findings/necrosis"] == pytest.approx(2 / 3)
-    assert values([3], [1])["findings/edema"] == 1.0  # edema without a degree agrees with severe edema
+    assert values([3], [1])["findings/edema"] == 1.0  # the reference gives no degree: severe edema is right
+    assert values([1], [3])["findings/edema"] == 0.5  # it says severe, and edema without a degree says less
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said", "right"),
+    [
+        ("mild", "mild", 1.0),
+        ("mild", "severe", 0.0),
+        ("mild", "present", 0.5),
+        ("mild", "none", 0.0),
+        ("mild", "unknown", 0.0),
+        ("present", "mild", 1.0),
+        ("present", "present", 1.0),
+        ("present", "none", 0.0),
+        ("present", "unknown", 0.0),
+        ("none", "none", 1.0),
+        ("none", "present", 0.0),
+        ("none", "unknown", 0.0),
+    ],
+)
+def test_the_credit_of_a_sign(wanted: str, said: str, right: float) -> None:
+    assert credit(wanted, said) == right
+
+
+def test_the_degree_is_compared_where_both_give_one() -> None:
+    """Mild against mild and severe; "edema" alone, no edema said, and a failed case have no say."""
+    found = values([0, 0, 0, 3, 0, 0], [0, 1, 3, 0, 4, MISSING])
+    assert found["findings/edema_degree"] == 0.5
+    assert np.isnan(values([0], [3])["findings/edema_degree"])
+    assert np.isnan(values([0], [0])["findings/necrosis_degree"])  # both say that there is none: no degree
 
 
 def test_mirrored_findings() -> None:

@@ -15,9 +15,7 @@ from sacrebleu.metrics import BLEU
 from brain3d.evaluation.bleu import corpus_family, sentence_family
 from brain3d.evaluation.cider import cider_family, words
 from brain3d.evaluation.measures import MISSING, Answers, Cases, Family
-from brain3d.evaluation.optional import meteor_scores, optional_families
 from brain3d.evaluation.rouge import longest_common, overlap_family, positions, subsequence_family
-from brain3d.scans import InputError
 
 REFERENCES = [
     "A lesion is seen in the left frontal lobe, with high signal. There is mild edema around the lesion.",
@@ -145,30 +143,6 @@ def test_cider_forgives_repetition_that_cider_d_does_not() -> None:
         [*zip(REFERENCES, REFERENCES, strict=True), (REFERENCES[0], REFERENCES[0] + " lesion" * 9)]
     )
     assert clipped[-1] < plain[-1] - 1
-
-
-class NoSynonyms:
-    """A WordNet without a word in it."""
-
-    @staticmethod
-    def synsets(_: str) -> list[object]:
-        return []
-
-
-def test_meteor_of_nltk_with_a_given_wordnet() -> None:
-    whole, none = meteor_scores([REFERENCES[0]] * 2, [REFERENCES[0], "quite another story"], NoSynonyms())
-    assert whole > 0.99
-    assert none == 0.0
-
-
-def test_what_is_not_installed_is_named_and_refused_by_name() -> None:
-    _, absent = optional_families(["a"], [])
-    assert {item.name for item in absent} >= {"extra/bertscore", "extra/radgraph", "extra/green"}
-    assert all("not made for brain MRI" in item.title for item in absent if item.name.startswith("extra/"))
-    with pytest.raises(InputError, match="--extra green: needs the package green-score"):
-        optional_families(["a"], ["green"])
-    with pytest.raises(InputError, match="not a metric"):
-        optional_families(["a"], ["rouge"])
 
 
 def test_a_case_without_an_answer_scores_zero_and_counts() -> None:

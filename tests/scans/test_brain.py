@@ -122,6 +122,17 @@ def test_noise_in_the_air_is_no_skull_and_hides_none(noise):
         assert [flag.code for flag in flags] == ["skull_present"]
 
 
+def test_a_skull_below_a_thick_scalp_is_recognised_where_the_air_has_noise():
+    shape = (80, 90, 80)
+    affine = affine_of((3, 3, 3), shape)
+    index = np.stack(np.meshgrid(*[np.arange(n) for n in shape], indexing="ij"), axis=-1)
+    world = index @ affine[:3, :3].T + affine[:3, 3]
+    inner, bone, skin = (((world / (np.array([65, 85, 70]) + mm)) ** 2).sum(axis=-1) < 1 for mm in (0, 6, 20))
+    data = np.where(inner, head(affine, shape), np.where(bone, 25, np.where(skin, 160, 0)))
+    data = np.abs(data + np.random.default_rng(0).normal(0, 4, shape)).astype(np.float32)
+    assert "skull_present" in codes(prepare(scan_of(data, affine), brain_extraction="none"))
+
+
 def test_what_is_removed_although_no_skull_was_seen_is_flagged():
     affine = affine_of((3, 3, 3), (70, 80, 70))
     volume = prepare(scan_of(head(affine, (70, 80, 70)), affine), brain_extraction="builtin")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from brain3d.scans import Scan, VolumeSpec, mid_plane, mirrored_scan, prepare, upright_rotation
 from brain3d.scans.midplane import normal_of
 from brain3d.scans.preprocess import LEAST_LIKENESS
+from brain3d.scans.resample import HALF, resample, resample_mask
 
 STEP = 4.0
 SHAPE = (48, 54, 50)
@@ -56,6 +57,21 @@ def test_upright_is_the_shortest_rotation_of_the_normal_to_the_right(roll, yaw):
     np.testing.assert_allclose(turn @ normal_of(roll, yaw), [0, 0, 1], atol=1e-12)
     least = np.arccos(np.clip(normal_of(roll, yaw)[2], -1, 1))
     assert np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1)) == pytest.approx(least, abs=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(-25, 25), st.floats(-25, 25), st.sampled_from([3.0, 4.0, 4.5, 6.0]), st.integers(20, 60))
+def test_a_mask_on_a_turned_grid_is_where_reading_it_gives_a_half(roll, yaw, spacing, size):
+    mask, shape = tilted_head(3, -4, 2)[1], (size, 50, 40)
+    turn, centre = upright_rotation(roll, yaw) * STEP, (np.array(SHAPE) - 1) / 2 + (0.3, -2.0, 1.7)
+    expected = resample(mask.astype(np.float32), turn, centre, shape, spacing) >= HALF
+    assert expected.any()
+    np.testing.assert_array_equal(resample_mask(mask, turn, centre, shape, spacing), expected)
+
+
+@pytest.mark.parametrize("turn", [np.eye(3), upright_rotation(9, 4)])
+def test_an_empty_mask_is_empty_on_any_grid(turn):
+    assert not resample_mask(np.zeros(SHAPE, dtype=bool), turn * STEP, (20, 20, 20), (30, 30, 30), 4.0).any()
 
 
 def scan_of(image: np.ndarray) -> Scan:

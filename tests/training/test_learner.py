@@ -29,7 +29,7 @@ def test_a_caption_loss_is_the_models_own_with_the_padding_masked() -> None:
     compressed = torch.randn(len(LENGTHS), PLACEHOLDERS, model.config.compressed_size)
     learned = [*model.model.projector.parameters()]
     total = sum(LENGTHS)
-    found = Learner(model, model)(
+    found = Learner(model, model, tower_learns=False)(
         "caption",
         visual={"compressed_tokens": compressed},
         reports=reports,
@@ -45,7 +45,7 @@ def test_a_caption_loss_is_the_models_own_with_the_padding_masked() -> None:
 def test_rows_that_only_fill_up_count_for_nothing() -> None:
     model, reports = small_model(), batch()
     compressed = torch.randn(len(LENGTHS), PLACEHOLDERS, model.config.compressed_size)
-    learner = Learner(model, model)
+    learner = Learner(model, model, tower_learns=False)
 
     def loss(rows: list[int], counted: list[bool]) -> float:
         part = {name: tensor[rows] for name, tensor in reports.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
 import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -256,6 +257,19 @@ def step_in_words(step: dict[str, Any]) -> str:
             return (
                 f"{_by(shape)} voxels of {mm:g} mm about that centre are read (superior, anterior, right), averaging "
                 "where the scan is finer and interpolating where it is coarser."
+            )
+        case {"name": "bias_field" | "normalise"}:
+            return _brightness_in_words(step)
+    return json.dumps(step)
+
+
+def _brightness_in_words(step: dict[str, Any]) -> str:
+    match step:
+        case {"name": "bias_field", "per_100_mm": [up, front, right]}:
+            ways = ((up, "up"), (front, "to the front"), (right, "to the right"))
+            changes = ", ".join(f"{100 * math.expm1(log):+.0f} % {way}" for log, way in ways)
+            return (
+                f"The slope that a receiving coil leaves on the brightness is divided out; over 10 cm it was {changes}."
             )
         case {"name": "normalise", "clip": [low, high]}:
             return (

@@ -1,4 +1,4 @@
-"""Agreement on degrees: quadratic weighted kappa (Cohen 1968) over none, mild, moderate, severe."""
+"""Agreement on degrees: the share that is right, and quadratic weighted kappa (Cohen 1968) over none to severe."""
 
 from __future__ import annotations
 
@@ -8,7 +8,26 @@ DEGREES = ("none", "mild", "moderate", "severe")
 LEVELS = len(DEGREES)
 # A sign stated without a degree is taken for the middle one, a sign that is not mentioned for none.
 TAKEN_FOR = {"present": "moderate", "unknown": "none"}
+_STATED = DEGREES[1:]
+WITHOUT_DEGREE = 0.5
 _STEPS = (np.arange(LEVELS)[:, None] - np.arange(LEVELS)[None, :]) ** 2
+
+
+def credit(wanted: str, said: str) -> float:
+    """How right a sign is: 1, 0, or a half where it is stated without the degree that the reference gives.
+
+    A reference that gives no degree asks for none: any degree but none is right.
+    """
+    if wanted == "present":
+        return float(said == "present" or said in _STATED)
+    if said == "present" and wanted in _STATED:
+        return WITHOUT_DEGREE
+    return float(wanted == said)
+
+
+def gives_degree(degree: str) -> bool:
+    """Whether this says how much there is: mild, moderate or severe."""
+    return degree in _STATED
 
 
 def wanted_level(degree: str) -> int:

@@ -1,98 +1,99 @@
-"""Two reports side by side: the words on findings coloured by whether the other report agrees."""
+"""Two reports side by side: the words that findings were read from, coloured by what the other report has."""
 
 from __future__ import annotations
 
-import re
 from html import escape
+from itertools import groupby
 from typing import NamedTuple
 
-from brain3d.evaluation.score import overall_attribute, overall_regions, same_degree
+from brain3d.evaluation.degrees import credit
+from brain3d.evaluation.score import overall_attribute, overall_regions
 from brain3d.evaluation.stated import SIGNS
-from brain3d.reports.findings import Findings, overall_side
+from brain3d.reports import Findings, Reading
+from brain3d.reports.findings import overall_side
 
 SHOWN = 3000
-_SIDE_WORDS = r"left(?:-sided)?|right(?:-sided)?|bilateral(?:ly)?|both (?:sides|hemispheres|halves)|midline"
-_REGION_WORDS = {
-    "frontal": r"(?:bi)?frontal|fronto\w*",
-    "parietal": r"parietal|parieto\w*",
-    "temporal": r"temporal|temporo\w*",
-    "occipital": r"occipital|occipito\w*",
-    "insula": r"insula\w*",
-    "deep grey matter": r"basal ganglia|thalam\w+|deep gr[ae]y (?:matter|nuclei)|putamen|caudate",
-    "corpus callosum": r"corpus callosum|callosal",
-    "periventricular": r"periventricular",
-    "cerebellum": r"cerebell\w+",
-    "brainstem": r"brain ?stem|pons|midbrain|medulla",
-}
-_SIGN_WORDS = {
-    "edema": r"o?edemas?|o?edematous|swelling|swollen",
-    "necrosis": r"necros[ei]s|necrotic",
-    "ventricular_compression": r"(?:ventricular )?compression(?: of the ventricles)?|compress(?:ed|es|ing)",
-}
-_LESION_WORDS = r"lesions?|mass(?:es)?|tumou?rs?|abnormalit(?:y|ies)"
-_NAMED = {
-    "side": _SIDE_WORDS,
-    "lesion": _LESION_WORDS,
-    **{f"region:{name}": words for name, words in _REGION_WORDS.items()},
-    **{f"sign:{name}": words for name, words in _SIGN_WORDS.items()},
-}
-_GROUPS = {f"g{index}": name for index, name in enumerate(_NAMED)}
-_WORDS = re.compile(
-    r"\b(?:" + "|".join(f"(?P<g{index}>{words})" for index, words in enumerate(_NAMED.values())) + r")\b",
-    re.IGNORECASE,
-)
+_SAID = {"unknown": "not stated", "present": "without a degree"}
 
 
-class Verdict(NamedTuple):
-    """Whether the other report agrees with one thing that is named: "agree", "contradict", or "" (not told)."""
+class Mark(NamedTuple):
+    """A finding that words state, and what the other report has of it: the same, something else, or nothing."""
 
-    what: str
     verdict: str
+    says: str
 
 
-def _agreement(agrees: bool) -> str:
-    return "agree" if agrees else "contradict"
-
-
-def verdict(what: str, own: Findings, other: Findings) -> str:
-    """How the other report's findings stand to what this report's words name."""
-    if what == "side":
-        side = overall_side(own)
-        return "" if side == "unknown" else _agreement(side == overall_side(other))
-    if what == "lesion":
-        return _agreement(bool(own.lesions) == bool(other.lesions))
-    kind, name = what.split(":")
-    if kind == "region":
-        return _agreement(name in overall_regions(other)) if name in overall_regions(own) else ""
-    mine, theirs = overall_attribute(own, name), overall_attribute(other, name)
-    if mine == "unknown" or (mine == "none" and theirs == "unknown"):
+def _known(mine: str, theirs: str) -> str:
+    """The verdict on a value; "" where this report leaves it open. A sign without the degree it has here lacks that."""
+    if mine == "unknown":
         return ""
-    return _agreement(same_degree(mine, theirs))
+    right = credit(mine, theirs)
+    if right == 1:
+        return "agree"
+    return "missing" if theirs == "unknown" or right > 0 else "contradict"
 
 
-def coloured(text: str, own: Findings, other: Findings) -> str:
-    """`text` as HTML, escaped, with the words on findings marked; cut after 3,000 characters, which is said."""
-    shown = text[:SHOWN]
-    parts, end = [], 0
-    for match in _WORDS.finditer(shown):
-        found = verdict(_GROUPS[match.lastgroup or ""], own, other)
-        parts.append(escape(shown[end : match.start()]))
-        word = escape(match.group())
-        parts.append(f'<mark class="{found}">{word}</mark>' if found else word)
-        end = match.end()
-    parts.append(escape(shown[end:]))
+def judged(key: str, own: Findings, other: Findings) -> Mark:
+    """What the other report has of the finding that `key` names: a key of the evidence's words, or "normal".
+
+    As in the metrics, all lesions of a report are taken together.
+    """
+    if key in ("lesion", "normal"):
+        there, against = bool(other.lesions), other.normal
+        if key == "normal":
+            there, against = against, there
+        verdict = "agree" if there else "contradict" if against else "missing"
+        return Mark(verdict, "a lesion" if key == "lesion" else "no lesion")
+    if key == "side":
+        return Mark(_known(overall_side(own), overall_side(other)), f"side: {overall_side(own)}")
+    if key == "signal" or key in SIGNS:
+        mine, theirs = overall_attribute(own, key), overall_attribute(other, key)
+        return Mark(_known(mine, theirs), f"{key.replace('_', ' ')}: {mine}")
+    return Mark("agree" if key in overall_regions(other) else "missing", f"region: {key}")
+
+
+def _marks(reading: Reading, other: Findings) -> list[tuple[int, int, Mark]]:
+    """The words that were read, from where to where, longer ones first."""
+    words = [(key, span) for lesion in reading.lesions for key, spans in lesion.words.items() for span in spans]
+    words += [("normal", span) for span in reading.normal]
+    verdicts = {key: judged(key, reading.findings, other) for key, _ in words}
+    found = [(span.start, span.end, verdicts[key]) for key, span in words if verdicts[key].verdict]
+    return sorted(set(found), key=lambda one: (one[0] - one[1], one[0]))
+
+
+def coloured(text: str, reading: Reading, other: Findings) -> str:
+    """`text` as HTML, escaped, with the words that findings were read from marked by what the other report has.
+
+    Words within words (a side within a degree's sentence) keep their own mark. The text is cut after 3,000 characters,
+    which is said.
+    """
+    shown = min(len(text), SHOWN)
+    marks: list[Mark | None] = [None] * shown
+    for start, end, mark in _marks(reading, other):
+        marks[start : min(end, shown)] = [mark] * (min(end, shown) - start)
+    parts = []
+    for mark_here, run in groupby(range(shown), key=marks.__getitem__):
+        places = list(run)
+        words = escape(text[places[0] : places[-1] + 1])
+        parts.append(words if mark_here is None else _marked(words, mark_here))
     if len(text) > SHOWN:
         parts.append(f" <em>[{len(text) - SHOWN} more characters]</em>")
     return "".join(parts)
 
 
+def _marked(words: str, mark: Mark) -> str:
+    return f'<mark class="{mark.verdict}" title="{escape(mark.says, quote=True)}">{words}</mark>'
+
+
 def differences(reference: Findings, candidate: Findings) -> list[str]:
-    """What the candidate has otherwise than the reference, in short sentences."""
-    found = []
+    """What the candidate has otherwise than the reference, in short sentences; without a lesion in both, that alone."""
     if bool(reference.lesions) != bool(candidate.lesions):
-        found.append("the lesion is missing" if reference.lesions else "a lesion that the reference does not have")
+        return ["the lesion is missing" if reference.lesions else "a lesion that the reference does not have"]
+    if reference.normal and not candidate.normal:
+        return ["that there is no lesion is not stated"]
+    found = []
     wanted, said = overall_side(reference), overall_side(candidate)
-    if wanted != said and reference.lesions and candidate.lesions:
+    if wanted != said:
         found.append(f"side {said} instead of {wanted}")
     missed = overall_regions(reference) - overall_regions(candidate)
     invented = overall_regions(candidate) - overall_regions(reference)
@@ -102,6 +103,6 @@ def differences(reference: Findings, candidate: Findings) -> list[str]:
         found.append("regions added: " + ", ".join(sorted(invented)))
     for name in SIGNS:
         a, b = overall_attribute(reference, name), overall_attribute(candidate, name)
-        if a != "unknown" and (a, b) != ("none", "unknown") and not same_degree(a, b):
-            found.append(f"{name.replace('_', ' ')} {'not stated' if b == 'unknown' else b} instead of {a}")
+        if a != "unknown" and credit(a, b) < 1:
+            found.append(f"{name.replace('_', ' ')} {_SAID.get(b, b)} instead of {a}")
     return found

@@ -7,8 +7,10 @@ MRI", and run only where they are asked for by name.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,27 +63,79 @@ def has_wordnet() -> bool:
     return True
 
 
+class NoSynonyms:
+    """A WordNet without a word in it: METEOR then matches equal words and equal stems."""
+
+    @staticmethod
+    def synsets(_: str) -> tuple[()]:
+        """The meanings of a word: none."""
+        return ()
+
+
 def meteor_scores(references: list[str], candidates: list[str], wordnet: Any = None) -> list[float]:
-    """NLTK's METEOR of each pair (exact, stem and WordNet matches); `wordnet` None takes NLTK's own."""
+    """NLTK's METEOR of each pair (equal words, stems, synonyms); `wordnet` None takes NLTK's own."""
     from nltk.translate.meteor_score import meteor_score
 
-    given = {} if wordnet is None else {"wordnet": wordnet}
+    given = {"stemmer": _Stems(), **({} if wordnet is None else {"wordnet": wordnet})}
     return [meteor_score([words(a)], words(b), **given) for a, b in zip(references, candidates, strict=True)]
 
 
+class _Stems:
+    """Porter's stems as NLTK makes them, each word stemmed once."""
+
+    @staticmethod
+    def stem(word: str) -> str:
+        """The stem of a word."""
+        return _stem(word)
+
+
+@lru_cache(maxsize=100_000)
+def _stem(word: str) -> str:
+    return str(_porter().stem(word))
+
+
+@lru_cache(maxsize=1)
+def _porter() -> Any:
+    from nltk.stem.porter import PorterStemmer
+
+    return PorterStemmer()
+
+
+def meteor_without_synonyms(references: list[str], candidates: list[str]) -> list[float]:
+    """METEOR by equal words and stems alone, which needs no data: the same on every machine."""
+    return meteor_scores(references, candidates, NoSynonyms())
+
+
+@lru_cache(maxsize=1)
+def _bertscorer() -> Any:
+    return import_module("bert_score").BERTScorer(lang="en")
+
+
 def _bertscore(references: list[str], candidates: list[str]) -> Sequence[float]:
-    _, _, f1 = import_module("bert_score").score(candidates, references, lang="en")
+    _, _, f1 = _bertscorer().score(candidates, references)
     return [float(value) for value in f1]
 
 
+@lru_cache(maxsize=1)
+def _radgraph_scorer() -> Any:
+    return import_module("radgraph").F1RadGraph(reward_level="partial")
+
+
 def _radgraph(references: list[str], candidates: list[str]) -> Sequence[float]:
-    scorer = import_module("radgraph").F1RadGraph(reward_level="partial")
-    return list(scorer(refs=references, hyps=candidates)[1])
+    return [float(value) for value in _radgraph_scorer()(refs=references, hyps=candidates)[1]]
+
+
+@lru_cache(maxsize=1)
+def _green_scorer() -> tuple[Any, Any]:
+    """The judge, and the folder it writes its table of texts to, which goes when the process ends."""
+    folder = TemporaryDirectory(prefix="brain3d-green-")
+    return import_module("green_score").GREEN("StanfordAIMI/GREEN-radllama2-7b", output_dir=folder.name), folder
 
 
 def _green(references: list[str], candidates: list[str]) -> Sequence[float]:
-    scorer = import_module("green_score").GREEN("StanfordAIMI/GREEN-radllama2-7b", output_dir=".")
-    return list(scorer(references, candidates)[2])
+    """GREEN of each pair; where its judge's answer cannot be read, there is no score and the pair counts as 0."""
+    scores = _green_scorer()[0](references, candidates)[2]
+    return [0.0 if value is None else float(value) for value in scores]
 
 
 _EXTRAS: dict[str, tuple[str, str, str, Scorer]] = {
@@ -94,14 +148,15 @@ EXTRAS = tuple(_EXTRAS)
 
 
 def optional_families(texts: Sequence[str], wanted: Sequence[str]) -> tuple[list[Family], list[Absent]]:
-    """The optional metrics that can be computed here, and the others with the reason.
+    """METEOR without synonyms, the optional metrics that can be computed here, and the others with the reason.
 
     InputError where one of `wanted` is unknown, or its package is not installed.
     """
     unknown = [name for name in wanted if name not in _EXTRAS]
     if unknown:
         raise InputError(f"--extra {unknown[0]}: not a metric; give one of {', '.join(EXTRAS)}")
-    made, absent = [], []
+    plain = Measure("text/meteor_no_synonyms", "METEOR without synonyms", ratio)
+    made, absent = [pairwise_family(texts, plain, meteor_without_synonyms)], []
     if has_wordnet():
         made.append(pairwise_family(texts, Measure("text/meteor", "METEOR", ratio), meteor_scores))
     else:

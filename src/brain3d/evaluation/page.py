@@ -10,12 +10,12 @@ import numpy as np
 
 from brain3d.evaluation.drawings import COLOURS, histogram, interval_bar, key, matrix
 from brain3d.evaluation.highlight import coloured, differences
-from brain3d.evaluation.pairs import Pair
+from brain3d.evaluation.pairs import LONG_TEXT, Pair
 from brain3d.evaluation.scoring import Scores
 from brain3d.evaluation.stated import UNKNOWN_SIDE
 from brain3d.evaluation.terminal import GROUPS, LEGEND, by_group, counts_line, number, p_text, span
 from brain3d.evaluation.worst import case_scores, picture, worst_cases
-from brain3d.reports import Findings
+from brain3d.reports import Findings, read_report
 from brain3d.reports.findings import SIDES
 
 _STYLE = """
@@ -28,11 +28,12 @@ table { border-collapse: collapse; width: 100%; } .scores { table-layout: fixed;
 .scores th:first-child { width: 17%; } .scores th:nth-child(3) { width: 11%; }
 .scores td:first-child { white-space: normal; } .scores th:nth-child(4) { width: 220px; }
 .scores th:nth-child(5) { width: 4%; } .scores th:nth-child(6), .scores th:nth-child(7) { width: 7%; }
-.scores td:last-child { white-space: normal; }
+.scores td:last-child { white-space: normal; text-align: left; } .scores th:last-child { width: 8%; }
 th, td { padding: 0.25em 0.6em; text-align: right; }
 th { font-weight: 600; color: #52525b; border-bottom: 1px solid #d4d4d8; } td { border-bottom: 1px solid #f4f4f5; }
 th:first-child, td:first-child { text-align: left; } td svg { vertical-align: middle; display: block; }
-.matrix { width: auto; } .matrix td { min-width: 4.5em; text-align: center; } .matrix td.strong { color: #fff; }
+.matrix { width: auto; } .matrix td { min-width: 4.5em; } .matrix td.strong { color: #fff; }
+.matrix td, .matrix th:not(:first-child) { text-align: center; }
 .noskill td { color: #b91c1c; } .mark { background: #fee2e2; color: #991b1b; border-radius: 3px; padding: 0 0.4em;
   white-space: nowrap; } .mark.saturated { background: #fef3c7; color: #92400e; }
 .key { margin-right: 1.4em; white-space: nowrap; } .key svg { vertical-align: middle; margin-right: 0.3em; }
@@ -43,8 +44,9 @@ figure { margin: 0; } svg text { font: 11px system-ui, sans-serif; fill: #52525b
 .texts { display: grid; grid-template-columns: 1fr 1fr; gap: 1.5em; }
 .texts p { margin: 0.2em 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 mark { padding: 0 0.1em; border-radius: 2px; } mark.agree { background: #bbf7d0; }
-mark.contradict { background: #fecaca; }
-td.wide { text-align: left; overflow-wrap: anywhere; }
+mark.contradict { background: #fecaca; text-decoration: underline; } mark.missing { background: #fef3c7;
+  border-bottom: 1px dashed #92400e; }
+td.wide { overflow-wrap: anywhere; } td.wide, th.wide { text-align: left; }
 """
 _NOTICE = (
     "Scores of draft reports, for research. Findings are read out of texts by rules, and can be misread; a metric on "
@@ -144,22 +146,28 @@ def _case(index: int, pair: Pair, scores: Scores, value: float) -> str:
     shown = f'<img alt="three planes, L and R marked" src="{image}">' if image else ""
     if why and pair.image is not None:
         shown = f'<p class="note">no picture: {escape(why)}</p>'
-    failed = "" if pair.candidate is None else coloured(pair.candidate, candidate, reference)
+    wanted_words, said_words = _coloured(pair.reference, candidate), _coloured(pair.candidate, reference)
     apart = "; ".join(differences(reference, candidate)) if pair.candidate is not None else "no candidate"
     return (
         f'<div class="case"><h3>{escape(pair.id)} <span class="note">findings right: {value:.2f}</span></h3>'
         f'<p class="note">{escape(apart) or "no difference in the findings"}</p><div class="texts">'
-        f"<div><strong>reference</strong><p>{coloured(pair.reference or '', reference, candidate)}</p></div>"
-        f"<div><strong>candidate</strong><p>{failed or '<em>none</em>'}</p></div></div>{shown}</div>"
+        f"<div><strong>reference</strong><p>{wanted_words}</p></div>"
+        f"<div><strong>candidate</strong><p>{said_words}</p></div></div>{shown}</div>"
     )
+
+
+def _coloured(text: str | None, other: Findings) -> str:
+    """A report as HTML, what its findings were read from marked by what the other report has; or that there is none."""
+    return coloured(text, read_report(text[:LONG_TEXT]), other) if text else "<em>none</em>"
 
 
 def _worst(pairs: Sequence[Pair], scores: Scores) -> str:
     values = case_scores(scores)
     cases = [_case(index, pairs[index], scores, float(values[index])) for index in worst_cases(scores)]
     note = (
-        'Words on findings are marked where the other report <mark class="agree">agrees</mark> and where it '
-        '<mark class="contradict">contradicts or is silent</mark>.'
+        "Marked are the words that the findings were read from, and no others: the other report states the "
+        '<mark class="agree">same</mark>, states <mark class="contradict">otherwise</mark>, or '
+        '<mark class="missing">does not state it</mark>. What is not marked was not read, or leaves the finding open.'
     )
     return f'<p class="note">{note}</p>' + ("".join(cases) or "<p>Every case's findings are right.</p>")
 
@@ -171,7 +179,7 @@ def _problems(content: dict[str, Any]) -> str:
         for item in content["problems"]
     ]
     absent = "".join(f"<li>{escape(item['title'])}: {escape(item['reason'])}</li>" for item in content["absent"])
-    head = "<tr><th>kind</th><th>line</th><th>id</th><th>what</th></tr>"
+    head = "<tr><th>kind</th><th>line</th><th class='wide'>id</th><th class='wide'>what</th></tr>"
     table = f"<table>{head}{''.join(rows)}</table>" if rows else "<p>Nothing was wrong with the lines.</p>"
     return table + f"<h3>Metrics that were not computed</h3><ul>{absent}</ul>"
 

@@ -8,10 +8,18 @@ from typing import NamedTuple
 import numpy as np
 
 from brain3d.evaluation.contradictions import contradicts_itself, contradicts_side
-from brain3d.evaluation.degrees import farthest, kappa_rows, said_level, wanted_level, weighted_kappa
+from brain3d.evaluation.degrees import (
+    credit,
+    farthest,
+    gives_degree,
+    kappa_rows,
+    said_level,
+    wanted_level,
+    weighted_kappa,
+)
 from brain3d.evaluation.measures import MISSING, Answers, Cases, Family, Measure, mean_rows, ratio
 from brain3d.evaluation.pairs import LONG_TEXT
-from brain3d.evaluation.score import overall_attribute, overall_regions, same_degree
+from brain3d.evaluation.score import overall_attribute, overall_regions
 from brain3d.reports import Findings, Reading, mirror_findings, parse_findings, read_report
 from brain3d.reports.findings import REGIONS, SIDES, overall_side
 
@@ -147,31 +155,53 @@ def region_family(stated: Stated) -> Family:
     )
 
 
-def _agreement(values: list[str], reference: np.ndarray, answer: np.ndarray) -> np.ndarray:
+def _credits(values: list[str], reference: np.ndarray, answer: np.ndarray) -> np.ndarray:
     pairs = zip(reference.tolist(), answer.tolist(), strict=True)
-    right = [a >= 0 and b >= 0 and same_degree(values[a], values[b]) for a, b in pairs]
-    return np.array(right, float)
+    return np.array([credit(values[a], values[b]) if a >= 0 and b >= 0 else 0.0 for a, b in pairs], float)
+
+
+class _Sign(NamedTuple):
+    """What each text states of one sign: its degree, whether it is stated, and where it stands on the scale."""
+
+    values: list[str]
+    known: np.ndarray
+    graded: np.ndarray
+    wanted: np.ndarray
+    said: np.ndarray
+
+
+def _sign(name: str, stated: Stated) -> _Sign:
+    values = [overall_attribute(found, name) for found in stated.findings]
+    return _Sign(
+        values,
+        np.array([value != "unknown" for value in values], bool),
+        np.array([gives_degree(value) for value in values], bool),
+        np.array([wanted_level(value) for value in values], int),
+        np.array([said_level(value) for value in values], int),
+    )
+
+
+def _sign_rows(sign: _Sign, cases: Cases, answers: Answers) -> list[np.ndarray]:
+    right = _credits(sign.values, cases.reference, answers.text)
+    both = _both(sign.graded, cases.reference) & _both(sign.graded, answers.text)
+    wanted = np.where(cases.reference >= 0, sign.wanted[np.maximum(cases.reference, 0)], -1)
+    said = np.where(answers.text >= 0, sign.said[np.maximum(answers.text, 0)], farthest(wanted))
+    return [
+        mean_rows(right, _both(sign.known, cases.reference)),
+        mean_rows((right == 1).astype(float), both),
+        kappa_rows(wanted, said),
+    ]
 
 
 def sign_family(stated: Stated) -> Family:
-    """Edema, necrosis and compression: the share that is right, and the weighted kappa of the degrees.
+    """Edema, necrosis and compression: how far they are right, the degree where both give one, weighted kappa.
 
-    Right is the same degree, or "present" for any but none. Both are of the cases whose reference states the sign.
+    Right (`degrees.credit`) and kappa are of the cases whose reference states the sign, or its degree.
     """
-    values = {name: [overall_attribute(found, name) for found in stated.findings] for name in SIGNS}
-    known = {name: np.array([value != "unknown" for value in values[name]], bool) for name in SIGNS}
-    wanted_levels = {name: np.array([wanted_level(value) for value in values[name]], int) for name in SIGNS}
-    said_levels = {name: np.array([said_level(value) for value in values[name]], int) for name in SIGNS}
+    signs = [_sign(name, stated) for name in SIGNS]
 
     def rows(cases: Cases, answers: Answers) -> list[np.ndarray]:
-        found = []
-        for name in SIGNS:
-            asked = _both(known[name], cases.reference)
-            found.append(mean_rows(_agreement(values[name], cases.reference, answers.text), asked))
-            wanted = np.where(cases.reference >= 0, wanted_levels[name][np.maximum(cases.reference, 0)], -1)
-            said = said_levels[name][np.maximum(answers.text, 0)]
-            found.append(kappa_rows(wanted, np.where(answers.text >= 0, said, farthest(wanted))))
-        return found
+        return [table for sign in signs for table in _sign_rows(sign, cases, answers)]
 
     titles = [(name, name.replace("_", " ")) for name in SIGNS]
     measures = [
@@ -179,6 +209,7 @@ def sign_family(stated: Stated) -> Family:
         for name, title in titles
         for measure in (
             Measure(f"findings/{name}", f"{title}, right", ratio),
+            Measure(f"findings/{name}_degree", f"{title}, stated degree", ratio),
             Measure(f"findings/{name}_kappa", f"{title}, weighted kappa", weighted_kappa),
         )
     ]

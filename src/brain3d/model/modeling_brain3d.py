@@ -31,6 +31,9 @@ from brain3d.model.loss import predicts, report_loss, token_loss
 from brain3d.model.projector import Brain3DProjector, FeatureStandardiser, initial_scale
 from brain3d.model.tower import Brain3DVisionTower
 
+WHOLE_IN_4_BITS = ("model.vision_tower", "model.compression", "model.projector", "model.evidence_head", "lm_head")
+"""What is not quantised where the language model is."""
+
 LORA_TARGET_PATTERN = r"(?:.*\.)?language_model\..*\.[qkvo]_proj"
 """PEFT `target_modules`: the language model's attention only. SigLIP uses the same names in the tower."""
 
@@ -68,6 +71,7 @@ class Brain3DPreTrainedModel(PreTrainedModel):
     _supports_flash_attn = True
     _supports_sdpa = True
     _supports_attention_backend = True
+    is_loaded_in_4bit = False  # what transformers and PEFT ask; set where it is
 
     @classmethod
     def from_pretrained(cls, *args: Any, dtype: torch.dtype | str = torch.float32, **kwargs: Any) -> Any:

@@ -12,7 +12,7 @@ from scipy import ndimage
 from brain3d.phantom.draw import Phantom
 from brain3d.phantom.measure import region_mask, signal_masks
 from brain3d.reports.findings import REGIONS
-from brain3d.scans import VolumeSpec, foreground_mask, normalise
+from brain3d.scans import VolumeSpec, foreground_mask, levelled
 
 JITTER_VOXELS = (0.6, 0.6, 0.3)  # how far the centre of a scan is found from a phantom's own; the midline is surest
 CELL = 2  # dense masks are kept on cells of 2 x 2 x 2 voxels
@@ -77,7 +77,7 @@ def training_example(phantom: Phantom, spec: VolumeSpec, rng: np.random.Generato
     jitter = rng.normal(0, JITTER_VOXELS)
     d, h, w = _start(phantom, torch.from_numpy(mask).to(phantom.brain.device), spec.shape, jitter)
     window = tuple(slice(s, s + n) for s, n in zip((d, h, w), spec.shape, strict=True))
-    image = normalise(data, mask)[window].astype(np.float16)
+    image = levelled(data, mask)[window].astype(np.float16)
     parts = [
         phantom.masks.whole,
         phantom.masks.core,

@@ -7,12 +7,15 @@ import re
 VERBS = (
     r"(?:is|are|was|were|be|appears?|shows?|seems?|remains?|extends?|involves?|causes?|has|have|lies?|occupies"
     r"|surrounds?|affects?|demonstrates?|exhibits?|cross(?:es)?|compress(?:es)?|displaces?|looks?|exerts?|presses"
-    r"|push(?:es)?|invades?|reach(?:es)?|sits?|measures?|contains?|displays?|reveals?|presents|squeezes|does|do)"
+    r"|push(?:es)?|invades?|reach(?:es)?|sits?|measures?|contains?|displays?|reveals?|presents|squeezes|does|do"
+    r"|includes?|comprises?|encompass(?:es)?|spans?|covers?|begins?|starts?|continues?|spreads|occurs?|invade"
+    r"|infiltrates?|sit|compress)"
 )
 NEAR = r"(?:around|adjacent to|close to|the vicinity of|near|beside|next to|bordering|surrounding|along|abutting)"
 _OF_A = r"(?: the (?:body|bodies|atrium|atria|trigone|walls?|margins?) of)?"
 NEAR_VENTRICLE = (
     NEAR + _OF_A + r"(?: (?:the|both|bilateral|left|right|lateral|third|fourth))* ventric(?:le|les|ular\w*)"
+    r"(?!'s (?:\w+ )?horn)"
 )
 
 _PLACE = (
@@ -23,7 +26,7 @@ BILATERAL = re.compile(
     r"\b(?:bilateral(?:ly)?"
     r"|bi-?(?:frontal|parietal|temporal|occipital|insular|thalamic|hemispheric|cerebellar|fronto\w*|temporo\w*)"
     rf"|both (?:of )?(?:the |cerebral |lateral |deep )*(?:{_PLACE})"
-    r"|(?:either|each) (?:side|hemisphere)"
+    r"|(?:either|each) (?:side|hemisphere|(?:frontal|parietal|temporal|occipital|insular) lobe|thalamus|insula)"
     rf"|{NEAR} both (?:lateral )?ventricles"
     r"|(?:(?:to|into|across|involv\w+|reach\w+|affect\w+) )(?:the )?(?:contralateral|opposite)"
     r" (?:cerebral )?(?:hemisphere|side|lobe|frontal|parietal|temporal|occipital))\b"
@@ -45,12 +48,17 @@ NOT_A_SIDE = re.compile(
 )
 _NOT_KNOWN = r"(?:unknown|undetermined|uncertain|unclear|withheld|unspecified|indeterminate)"
 UNDETERMINED_SIDE = re.compile(
-    rf"\b(?:side|sidedness|laterality|hemisphere)\b[^.;]*?\b(?:{_NOT_KNOWN}"
+    # "the left hemisphere with unclear boundaries" and "its boundary on the left side is unclear" leave no side open
+    r"(?<!left )(?<!right )(?<!left cerebral )(?<!right cerebral )(?<!same )(?<!opposite )(?<!contralateral )"
+    r"\b(?:side|sidedness|laterality|hemisphere)\b(?: of (?:[\w-]+ ?){1,5})?,?[ :]*"
+    rf"(?:(?:is|are|was|were|remains?|has been|being) )?(?:\w+ )?(?:{_NOT_KNOWN}"
     r"|(?:could not|cannot|can not|couldn't|can't|not) (?:\w+ )?(?:be )?(?:\w+ )?"
     r"(?:determined?|told|known|stated|given|established))\b"
     rf"|\b{_NOT_KNOWN} (?:side|laterality|hemisphere)\b"
-    rf"|\b(?:cannot|could not|{_NOT_KNOWN})\b[^.;]*\bwhether\b"
-    r"[^.;]*\b(?:left|right)\b"
+    rf"|\b(?:cannot|could not|not|{_NOT_KNOWN})\b[^.;]*\bwhether (?:it|they|this|these"
+    r"|(?:an?|the) (?:[\w-]+ ){0,3}?"
+    r"(?:lesions?|mass|masses|tumou?rs?|abnormalit\w+|(?:left|right) (?:side|hemisphere)))\b"
+    r"[^.;]*\b(?:left|right)\b[^.;,]* or [^.;,]*\b(?:left|right)\b"
 )
 
 # "A focus of necrosis", "a hyperintensity in the right parietal lobe represents edema": these name a sign, no lesion.
@@ -92,6 +100,14 @@ AROUND_LESION = re.compile(
 )
 PART_OF_LESION = re.compile(rf"\b(?:{_PART}|areas?|regions?|zones?) of" + _THE_LESION)
 LESION_PART = re.compile(rf" {_PART}\b")
+# What only says where something else lies: "behind the frontal lobe", "adjacent to the corpus callosum".
+LANDMARK = re.compile(
+    r"\b(?:(?:anterior|posterior|superior|inferior|medial|lateral|rostral|caudal|adjacent|close|next) to|above|below"
+    r"|beneath|behind|between|in front of|near(?:by)?|beside|border(?:s|ing)|abut(?:s|ting)|touch(?:es|ing)"
+    r"|(?:the vicinity|proximity) of|proximity to)"
+    r" (?:(?!in\b|at\b|on\b|within\b|with\b|to\b|into\b|but\b|mid-?line\b|which\b|that\b"
+    rf"|{VERBS}\b|involving\b|extending\b|reaching\b)[\w/-]+ ){{0,9}}$"
+)
 # What brings a lesion about, or rather which lesion does: "compressed by a lesion in the right insula".
 AGENT = re.compile(r"\b(?:by|(?<=mass effect )of|due to|because of|secondary to|owing to|from)(?: [\w-]+){0,8}? $")
 NOT_A_WHOLE_NORMAL = re.compile(r"\b(?:other|further|additional|second|third|new|remaining)\b")
@@ -121,7 +137,7 @@ SMALLER = (
 SURROUNDING_SIGNAL = r"surrounding (?:[\w-]+ )?(?:[\w-]*signals?|(?:hyper|hypo)intens\w+)"
 VENTRICLE = re.compile(
     r"\bventric(?:le|les|ular)\b"
-    r"|\b(?:lateral|frontal|temporal|occipital|anterior|posterior|inferior) horns?\b"
+    r"|\b(?:lateral|frontal|temporal|occipital|anterior|posterior|inferior) horns?\b|\b(?:trigones?|atri(?:um|a))\b"
 )
 _OF_VENTRICLE = r"(?:(?:the|both|left|right|lateral|third|fourth|entire|whole|ipsilateral|contralateral) ){0,5}"
 _OF_HORN = r"(?:(?:frontal|temporal|occipital|anterior|posterior|inferior) )?"
@@ -134,7 +150,7 @@ _BESIDE = (
 # A ventricle with its side words; the first group is there where it serves to say where something else is.
 VENTRICLE_PHRASE = re.compile(
     rf"\b({_BESIDE} )?{_OF_VENTRICLE}(?:{_OF_HORN}(?:horns?|body|bodies|atrium|trigone|wall) of )?{_OF_VENTRICLE}"
-    rf"{_OF_HORN}(?:ventric(?:les?|ular system)|horns?)\b(?: of {_OF_VENTRICLE}ventricles?\b)?"
+    rf"{_OF_HORN}(?:ventric(?:les?|ular system)|horns?)\b(?: of {_OF_VENTRICLE}ventricles?\b|'s {_OF_HORN}horns?\b)?"
 )
 _NORMAL_VENTRICLE = r"(?:normal|symmetric(?:al)?|unremarkable|preserved|patent|intact|unaffected|uninvolved)"
 VENTRICLES_NORMAL = re.compile(
@@ -155,7 +171,9 @@ SIGNAL_EVEN = re.compile(
     r"^(?:the )?(?:[\w-]+ )?signals?(?: intensit\w+)? (?:on|in|of) [^,;]*\b"
     r"(?:uniform|homogeneous|symmetric\w*|even|normal|unchanged)\b"
 )
-RELATIVE = re.compile(r",? (?:which|that) (?:is|are|lies|lie|sits) (?:\w+ )?(?:in|on|at|within)\b")
+RELATIVE = re.compile(
+    r"(?: areas?| regions?)?,? (?:which|that) (?:is|are|lies|lie|sits) (?:\w+ )?(?:in|on|at|within)\b"
+)
 SIGNAL_NOUN = re.compile(r"\b(?:signals?|intensit(?:y|ies))\b")
 
 _WHOLE = r"(?:brain|scan|study|mri|examination|parenchyma|(?:both )?(?:cerebral )?hemispheres|images?)"
@@ -178,11 +196,17 @@ SPARED = re.compile(
     r"|not (?:in|on|within)|(?:not|rather than|instead of) the (?:left|right)"
     r"|not (?:left|right)(?:[- ]sided)?(?=\s*(?:[,;)]|$))|(?:compared|contrast|relative) (?:with|to)"
     r"|(?<!other )(?<!more )(?<!greater )(?<!less )than (?:in|on|the)"
-    r"|unlike|as \w+ as|(?:boundar(?:y|ies)|borders?|interface|demarcation) (?:with|to|from|towards?|on)"
-    r"|differ(?:s|ent|ing)? from|(?:differences?|asymmetry|contrast) (?:between|in)"
+    r"|(?:(?<=higher )|(?<=lower )|(?<=brighter )|(?<=darker ))than (?:that|those)"
+    r"|(?:cm|mm|centimet\w+|millimet\w+) (?:away )?from the"
+    r"|unlike|as (?!well\b|far\b)\w+ as"
+    r"|(?:boundar(?:y|ies)|borders?|interface|demarcation) (?:with|to|from|towards?|on)"
+    r"|differ(?:s|ent|ing)? from|(?:separat|demarcat|delineat|distinguish|delimit)\w* from"
+    r"(?! (?:the )?(?:surrounding|adjacent|normal|neighbou?ring|healthy)\b)"
+    r"|(?:differences?|asymmetry|contrast) (?:between|in)"
     r"|without (?:involvement of|involving|extension|crossing|affecting"
     r"|evidence of (?:an? |any )?(?:\w+ )?(?:lesions?|mass|tumou?rs?|abnormalit(?:y|ies)))"
-    r"|no (?:involvement|extension|spread|infiltration|invasion|crossing)|away from)\b"
+    r"|no (?:involvement|extension|spread|infiltration|invasion|crossing)|away from"
+    r"|(?:involv|affect|reach|cross)\w* neither)\b"
     rf"(?:(?! and (?:(?:it|they) )?{VERBS}\b)[^,;])*"
     # "has left the right side intact"
     r"|\b(?:(?:has|have|had) (?:left|right)|leaves|leaving) [^,;]*?"
@@ -190,16 +214,18 @@ SPARED = re.compile(
     # "with the right side relatively preserved"
     r"|\bwith [^,;]*?\b(?:showing|having) (?:a )?(?:normal|unremarkable)\b[^,;]*"
     rf"|\bwith (?:(?!signal|intensit)[^,;])*?\b{_UNAFFECTED}(?=\s*(?:[,;)]|$))"
-    r"|(?:^|(?<=, )|(?<=; ))[^,;]*?\b(?:is|are|appears?|remains?) (?:\w+ly )?"
+    r"|(?:^|(?<=, )|(?<=; ))[^,;]*?\b(?:is|are|appears?|remains?) (?:\w+ly )?(?:(?:thought|considered|felt) to be )?"
     r"(?:normal|unremarkable|intact|preserved|spared|unaffected|uninvolved|free|not (?:involved|affected))\b"
     r"(?:(?!\b(?:apart from|aside from|other than|besides|beyond)\b)[^,;])*"
 )
 UNAFFECTED = re.compile(rf"\b{_UNAFFECTED}\b")
 INVOLVED = re.compile(
-    r"\b(?:is|are|was|were)(?: (?:also|likewise|similarly|further|mainly|mostly"
+    r"\b(?:is|are|was|were)"
+    r"(?: (?:also|both|all|each|(?:the )?most|least|less|more|likewise|similarly|further|mainly|mostly"
     r"|predominantly|primarily|mildly|slightly|part(?:ly|ially)|severely))?"
     r" (?:involved|affected|infiltrated|occupied)\b"
 )
+ALSO_IN = re.compile(r"(?:also|and|partly|partially|to a lesser (?:degree|extent)),? (?:in|on|within|involv\w+)\b")
 AROUND = re.compile(r"\b(?:around|surround\w*|adjacent|outside|beyond|next to|nearby)\b")
 # The subject of a clause that goes on about the lesion without its name: "it", "its edge", "the high signal area".
 _LESION_WORDS = (
@@ -209,7 +235,7 @@ _LESION_WORDS = (
     r"|(?:hyper|hypo|iso)-?intense|[\w-]*signals?|intensit(?:y|ies)|areas?|regions?|parts?|portions?|zones?|extents?"
     r"|extensions?|margins?|borders?|boundar(?:y|ies)|edges?|shapes?|sizes?|locations?|positions?|sites?|bulk"
     r"|involvement|appearance|findings?|process|disease|changes?|anomal(?:y|ies)|growth|nodules?|infiltration"
-    r"|distribution|spread|lobes|smaller|larger|rest|remainder|majority|one|and|or|\w+ing)"
+    r"|distribution|spread|lobes|smaller|larger|rest|remainder|majority|little|few|similar|one|and|or|\w+ing)"
 )
 OF_THE_LESION = re.compile(
     r"(?:(?:it|they|this|these|those|which|that|both|some|most|others?)(?: (?:also|all|both|further|then|\w+ly))*"

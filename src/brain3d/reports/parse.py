@@ -167,7 +167,8 @@ def _is_statement(state: _State, clause: Passage, spans: list[Topic], patterns: 
     if statements.about_ventricle(clause, patterns) and (known or not spans):
         return False
     if not spans and known:
-        return state.topic == "lesion" and statements.goes_on(text)
+        unplaced = not _located(state.entries[state.current].lesion)
+        return state.topic == "lesion" and (statements.goes_on(text) or (unplaced and _shows_signal(text, patterns)))
     if not spans:
         return _shows_signal(text, patterns)
     if spans[0][2] != "lesion" or statements.only_around(text, patterns):

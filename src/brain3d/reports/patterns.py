@@ -134,12 +134,20 @@ def _degrees(lexicon: Lexicon) -> dict[str, Pattern]:
         "degree_after": re.compile(
             r"^[^,;]*?(?:\b(?:is|are|was|were|appears?|seems?|remains?|looks?|be)\b"
             rf"(?: (?!by\b|in\b|to\b)[\w-]+){{0,3}}?|:| -) ({some})\b{_NOT_OF_THE_SIGN}"
-            rf"|\bto an? ({one}) (?:degree|extent)\b|^,? (?:which|and) (?:is|are|appears?) (?:also )?({some})\b"
+            rf"|\bto an? ({one}) (?:degree|extent)\b"
+            rf"|^[^;]*?,? where it (?:is|was) ({some})\b|^,? (?:which|and) (?:is|are|appears?) (?:also )?({some})\b"
             # "edema, which reaches the lobe, is marked"
             rf"|^, [^,;]*, (?:is|are|was|were|appears?) (?:\w+ly )?({some})\b{_NOT_OF_THE_SIGN}"
+            # "edema takes up a large part of the lobe", "edema is obvious there and extensive in the white matter"
+            r"|^[^,;]*?\b(?:occup|tak|cover|account|fill)\w* (?:up |for )?an? (large|extensive) "
+            r"(?:part|portion|area|share|range)\b"
+            rf"|^[^,;]*? (?:is|are|was|were) [^,;]*? (?:and|but) (?:\w+ly )?({one}) (?:in|on|at)\b"
+            rf"|^[^;]*? (?:and|but) (?:is|are|was|were) (?:\w+ly )?({some})\b{_NOT_OF_THE_SIGN}"
+            # without a verb: "edema pronounced in the frontal lobe", "edema (extensive)"
+            rf"|^ (?:\w+ly )?({some}) (?:in|on|at|around|throughout)\b|^ \(({some})\)"
         ),
         # "Edema: the left insula, moderate". A degree before the next sign, with a space between, is that sign's.
-        "degree_labelled": re.compile(rf"^\s*(?::|-) [^;]*?, ({some})(?:,|$)"),
+        "degree_labelled": re.compile(rf"^(?:\s*(?::|-)| in\b) [^;]*?, ({some})(?:,|$)"),
         "degree_alone": re.compile(
             rf"^(?:(?:also|rather|indeed|even|but) )*(?:(?:it|this|they|which) (?:is|are|was|were|appears?|seems?) )?"
             rf"(?:\w+ly )?({some})(?: (?:in degree|in extent|on the (?:left|right)))?$"

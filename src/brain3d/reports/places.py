@@ -13,6 +13,7 @@ from brain3d.reports.patterns import Patterns
 Spans = dict[str, list[tuple[int, int]]]
 _NOT = re.compile(r"\b(?:not|no longer|rather than|neither|nor|without|no) (?:\w+ ){0,2}$")
 _ITS_NEIGHBOUR = 30
+_BY_VENTRICLE = re.compile(r" ventric")
 
 
 @dataclass
@@ -61,6 +62,13 @@ def _regions(text: str, patterns: Patterns) -> list[tuple[int, int, str]]:
             if start >= 0:
                 found.append((start, end, _region_named(text[start:end], patterns)))
     return found
+
+
+def _without_landmarks(text: str, regions: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """The regions that the lesion is in, not those it is only beside, where it is in any; by a ventricle is a place."""
+    by_ventricle = [one for one in regions if _BY_VENTRICLE.search(text[one[0] : one[1]])]
+    within = [one for one in regions if one not in by_ventricle and not grammar.LANDMARK.search(text[: one[0]])]
+    return sorted(within + by_ventricle) if within else regions
 
 
 def _region_named(words: str, patterns: Patterns) -> str:
@@ -130,7 +138,8 @@ def described(part: Passage, patterns: Patterns) -> Described:
         part = part.without(grammar.EXTENDS)
     part = without_ventricles(part.without(grammar.SPARED))
     text = part.text
-    sides, regions, signals = _sides(text, patterns), _regions(text, patterns), _signals(text, patterns)
+    sides, signals = _sides(text, patterns), _signals(text, patterns)
+    regions = _without_landmarks(text, _regions(text, patterns))
     lesion = Lesion(
         side=_one_side(sides),
         regions=canonical_regions(name for _, _, name in regions),

@@ -18,15 +18,23 @@ _SEEN = (
 _NOT_AFTER = re.compile(
     rf"^[^,;]*?(?:\bnot (?!only\b)(?:\w+ )?(?:{_SEEN}|significant|noticeable)\b|n't {_SEEN}\b"
     r"|\b(?:cannot|can not|can't|could not) be (?:\w+ )?(?:seen|identified|found|detected|demonstrated)\b"
-    r"|\b(?:absent|lacking|excluded|ruled out)\b)"
+    r"|\b(?:absent|lacking|(?<!not )excluded|(?<!not )ruled out)\b)"
     r"|^-free\b|^\s*(?::|-|is|are) (?:none|no|nil|negative)\b"
 )
 _OPEN = re.compile(
     r"\b(?:cannot|could not|can not|can't) be (?:\w+ )?"
     r"(?:determined|assessed|evaluated|judged|excluded|ruled out)\b"
+    r"|\bnot (?:\w+ )?(?:excluded|ruled out)\b"
+    rf"|\b(?:cannot|could not|can not|can't) be (?:clearly|definitely|reliably|well) {_SEEN}\b"
     rf"|\bnot (?:be )?(?:clearly|explicitly|definitely|reliably|well) {_SEEN}\b|\bnot (?:assess|evalu)able\b"
 )
-_OPEN_BEFORE = re.compile(r"\b(?:cannot|could not|can not|can't) (?:\w+ )?(?:exclude|rule out|assess|determine)\b")
+_OPEN_BEFORE = re.compile(
+    r"\b(?:cannot|could not|can not|can't) (?:\w+ )?(?:exclude|rule out|assess|determine|tell)\b"
+    r"|\b(?:unclear|uncertain|unknown|undetermined|not (?:\w+ )?(?:clear|certain|known|determined)) (?:whether|if)\b"
+    r"|\b(?:do|does|did) not (?:clearly|explicitly|definitely|reliably) (?:show|demonstrate|display)\b"
+)
+# "The horn is not visible because of compression"
+_CAUSED = re.compile(r"\b(?:because of|due to|owing to|caused by|as an? (?:result|consequence) of|from)\b")
 _LIST = re.compile(r"^(?:\s*,)?\s*(?:and/or|and|or|nor)?(?: [\w-]+){0,2}\s*$")
 _NOT_IN_LIST = re.compile(r"\b(?:but|with|without|around|in|of|no|not|near|by)\b")
 # Of the ventricles where it is denied, though they are not named.
@@ -96,9 +104,11 @@ def _own_degree(mention: _Mention, patterns: Patterns) -> Degree | None:
         return Degree("unknown", mention.start, last + match.end())
     if _OPEN_BEFORE.search(before):
         return Degree("unknown", mention.start, mention.end)
-    if match := patterns.not_before.search(before):
+    match = patterns.not_before.search(before)
+    if match and not _CAUSED.search(before, match.end()):
         return Degree("none", first + match.start(), mention.end)
-    if match := _NOT_AFTER.search(mention.after):
+    match, said = _NOT_AFTER.search(mention.after), patterns.degree_after.search(mention.after)
+    if match and not (said and said.end() < match.end()):  # "is marked on the left and absent on the right" is marked
         return Degree("none", mention.start, last + match.end())
     match = patterns.degree_before.search(before)
     if match and not (mention.attribute and _SIZE.match(match.group(1))):

@@ -38,6 +38,10 @@ _CUT = re.compile(
 _PREDICATE = re.compile(
     r"(?<!\bthat )(?<!\bwhich )\b(?:is|are|was|were|lies?|sits?|occupies|occupy|involves?|affects?)\b"
 )
+# Of the lesion, not of a ventricle: "the part in the parietal lobe is smaller"
+_SMALLER_PART = re.compile(
+    r"\b(?:parts?|portions?|components?|lobes?|areas?|regions?|ones?) (?:\w+ly )?(?:is|are|being) (?:\w+ )?(smaller)\b"
+)
 _VERB_SIGN = re.compile(
     r"^(?:compress(?:es|ing)?|effac(?:es|ing)|deforms?|deforming|displac(?:es|ing)|distorts?|squeez(?:es|ing)"
     r"|flatten(?:s|ing)|press(?:es|ing)|push(?:es|ing))$"
@@ -58,10 +62,13 @@ def is_attribute(clause: str, start: int, end: int, patterns: Patterns) -> bool:
 def topics(clause: str, patterns: Patterns) -> list[Topic]:
     """Where the clause names a topic, in order; a lesion's attribute ("a necrotic mass") is none."""
     spans = [(m.start(), m.end(), "lesion") for m in patterns.lesion.finditer(clause)]
+    smaller_part = _SMALLER_PART.search(clause)
     others = [*patterns.signs.items(), ("other", patterns.other_topic), ("necrosis", patterns.cystic)]
     for topic, pattern in others:
         found = [(m.start(), m.end(), topic) for m in pattern.finditer(clause)]
         spans += [span for span in found if not is_attribute(clause, span[0], span[1], patterns)]
+    if smaller_part:
+        spans = [span for span in spans if span[:2] != smaller_part.span(1)]
     return sorted(spans)
 
 
@@ -168,7 +175,7 @@ def goes_on(clause: str) -> bool:
     first = head(clause)
     if grammar.SIGNAL_EVEN.match(clause):
         return False
-    if not first or grammar.INVOLVED.search(clause):
+    if not first or grammar.INVOLVED.search(clause) or grammar.ALSO_IN.match(clause):
         return True
     if grammar.AROUND.search(subject(clause)):
         return False

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from brain3d.scans.foreground import CUT_AREA_MM2, Background, brain_centre, head_mask, largest_piece
+from brain3d.scans.foreground import CUT_AREA_MM2, Background, brain_centre, head_mask
+from brain3d.scans.masks import largest_piece
 
 POLAR, ROUND = 36, 72  # rays from top to bottom, and around
 RADII_MM = np.arange(12.0, 126.0, 1.5)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
 
 from brain3d.scans.foreground import CUT_AREA_MM2, SLAB_MM, Background, extent, head_mask, upper_rows
+from brain3d.scans.masks import Box, box_of, counts
 from brain3d.scans.types import Flag
 
 LOW_RESOLUTION_MM = 6.5
 RIM_MM = (6.0, 15.0)
+THICK_RIM_MM = 18.0  # where the skull ends below a scalp that is thicker than most
 DEEP_MM = (21.0, 36.0)
 RIM_TO_DEEP = 0.6
 HEAD_MM = ((60.0, 300.0), (100.0, 250.0), (85.0, 200.0))
@@ -26,9 +27,9 @@ def unlike_a_head(coarse: np.ndarray, mask: np.ndarray, spacing_mm: float) -> st
     """Why a coarse canonical (D, H, W) image and its mask at `spacing_mm` can show no head, in words; or ""."""
     if not mask.any():
         return "the image holds nothing that stands out from its background"
-    spans = [extent(mask.sum(axis=tuple(k for k in range(3) if k != axis))) for axis in range(3)]
+    spans = [extent(counts(mask, axis)) for axis in range(3)]
     sizes = [(last - first + 1) * spacing_mm for first, last in spans]
-    millilitres = float(mask.sum()) * spacing_mm**3 / 1000.0
+    millilitres = float(np.count_nonzero(mask)) * spacing_mm**3 / 1000.0
     if millilitres < LEAST_ML or any(size < least for size, least in zip(sizes, LEAST_MM, strict=True)):
         words = " x ".join(f"{size:.0f}" for size in sizes)
         return f"what stands out from the background is too small for a head ({words} mm, {millilitres:.0f} mL)"
@@ -76,32 +77,38 @@ def has_skull(coarse: np.ndarray, mask: np.ndarray, spacing_mm: float, backgroun
     Where the air has noise the head is `head_mask`'s, with the scalp that dark bone may part from the mask. Around most
     stripped brains it has none.
     """
+    last = RIM_MM[1]
     if background.noise:
-        mask = head_mask(coarse, background)
-    slab = upper_rows(mask, spacing_mm)
-    depth = _depth_mm(mask, slab, spacing_mm)
-    contrast = np.abs(coarse[slab] - np.float32(background.level))
-    deep = contrast[(depth > DEEP_MM[0]) & (depth <= DEEP_MM[1])]
+        mask, last = head_mask(coarse, background), THICK_RIM_MM
+    reach = int(np.ceil(DEEP_MM[1] / spacing_mm)) + 1
+    squares, box = _squared_depth(mask, upper_rows(mask, spacing_mm), reach)
+    contrast = np.abs(coarse[box] - np.float32(background.level))
+    depth_mm = np.sqrt(np.arange(reach**2 + 1)) * spacing_mm
+
+    def layer(low: float, high: float) -> np.ndarray:
+        """What lies deeper than `low` and no deeper than `high`, in mm."""
+        first, last = np.searchsorted(depth_mm, (low, high), side="right").tolist()
+        return contrast[(squares >= first) & (squares < last)]
+
+    deep = layer(*DEEP_MM)
     if deep.size == 0:
         return False
-    shells = [contrast[(depth > low) & (depth <= low + spacing_mm)] for low in np.arange(*RIM_MM, spacing_mm)]
+    shells = [layer(low, low + spacing_mm) for low in np.arange(RIM_MM[0], last, spacing_mm)]
     rim = min(float(np.median(shell)) for shell in shells if shell.size)
     return rim < RIM_TO_DEEP * float(np.median(deep))
 
 
-def _depth_mm(mask: np.ndarray, slab: slice, spacing_mm: float) -> np.ndarray:
-    """How far inside the mask each place of its slab lies; right up to `DEEP_MM`, beyond that at least as much.
+def _squared_depth(mask: np.ndarray, slab: slice, reach: int) -> tuple[np.ndarray, Box]:
+    """How far inside the mask the places of its slab lie, squared, in voxels, as of `_squared_distance`, in their box.
 
-    Only what is near enough to the slab to count is looked at, and of that what the mask's own box holds.
+    Only what is near enough to the slab to count is looked at.
     """
-    reach = int(np.ceil(DEEP_MM[1] / spacing_mm)) + 1
     start = max(0, slab.start - reach)
-    near = np.pad(mask[start : slab.stop + reach], 1)
-    (box,) = ndimage.find_objects(near.view(np.uint8))
-    box = tuple(slice(side.start - 1, side.stop + 1) for side in box)
-    depth = np.zeros(near.shape)
-    depth[box] = np.sqrt(_squared_distance(near[box], reach), dtype=np.float64)
-    return depth[1:-1, 1:-1, 1:-1][slab.start - start : slab.stop - start] * spacing_mm
+    near = mask[start : slab.stop + reach]
+    box = box_of(near)
+    squares = _squared_distance(np.pad(near[box], 1), reach)[1:-1, 1:-1, 1:-1]
+    first, last = max(slab.start, start + box[0].start), min(slab.stop, start + box[0].stop)
+    return squares[first - start - box[0].start : last - start - box[0].start], (slice(first, last), *box[1:])
 
 
 def _squared_distance(mask: np.ndarray, reach: int) -> np.ndarray:
@@ -142,8 +149,7 @@ def _odd_extents(mask: np.ndarray, spacing_mm: float) -> str:
     slab = mask[upper_rows(mask, spacing_mm)]
     problems = []
     for axis, (low, high) in enumerate(HEAD_MM):
-        others = tuple(k for k in range(3) if k != axis)
-        first, last = extent((mask if axis == 0 else slab).sum(axis=others))
+        first, last = extent(counts(mask if axis == 0 else slab, axis))
         size = (last - first + 1) * spacing_mm
         if not low <= size <= high:
             problems.append(f"{size:.0f} mm {_DIRECTIONS[axis]}")

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from brain3d.scans.masks import counts, filled, largest_piece
+
 TOP_TO_CENTRE_MM = 70.0
 SLAB_MM = 100.0
 TOP_AREA_MM2 = 400.0
@@ -46,7 +48,7 @@ def foreground_mask(data: np.ndarray, background: Background | None = None) -> n
     tissue does, so zero, negative, constant and noisy backgrounds all work; then the largest connected piece,
     its holes filled in three dimensions and in each axial slice. All False where nothing differs.
     """
-    return _filled(largest_piece(_standing_out(data, background_of(data) if background is None else background)))
+    return filled(largest_piece(_standing_out(data, background_of(data) if background is None else background)))
 
 
 def head_mask(data: np.ndarray, background: Background) -> np.ndarray:
@@ -59,7 +61,7 @@ def head_mask(data: np.ndarray, background: Background) -> np.ndarray:
         return np.zeros(data.shape, dtype=bool)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    return largest_piece(_filled((sizes >= PIECE_SHARE * sizes.max())[labels] & (labels > 0)))
+    return largest_piece(filled((sizes >= PIECE_SHARE * sizes.max())[labels] & (labels > 0)))
 
 
 def _standing_out(data: np.ndarray, background: Background) -> np.ndarray:
@@ -77,34 +79,9 @@ def _standing_out(data: np.ndarray, background: Background) -> np.ndarray:
     return np.asarray(contrast > max(3 * noise, share * float(np.median(tissue))))
 
 
-def largest_piece(mask: np.ndarray) -> np.ndarray:
-    """The largest connected piece of a mask, all False where there is none."""
-    labels, count = ndimage.label(mask)
-    if count <= 1:
-        return np.asarray(mask)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    return np.asarray(labels == int(np.argmax(sizes)))
-
-
-def _filled(mask: np.ndarray) -> np.ndarray:
-    """The mask with the holes of each axial slice filled, which are those in three dimensions too, in its box."""
-    in_plane = np.zeros((3, 3, 3), dtype=bool)
-    in_plane[1] = ndimage.generate_binary_structure(2, 1)
-    result = np.array(mask)
-    for box in ndimage.find_objects(mask.view(np.uint8)):
-        labels, count = ndimage.label(~mask[box], structure=in_plane)
-        open_ = np.zeros(count + 1, dtype=bool)
-        for face in (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]):
-            open_[face] = True
-        open_[0] = False  # the mask itself
-        result[box] = ~open_[labels]
-    return result
-
-
 def top_of(mask: np.ndarray, spacing_mm: Sequence[float]) -> float:
     """The fractional slice index at which the mask's axial area, from above, first passes 4 cm^2."""
-    areas = mask.sum(axis=(1, 2)) * float(spacing_mm[1] * spacing_mm[2])
+    areas = counts(mask, 0) * float(spacing_mm[1] * spacing_mm[2])
     threshold = min(TOP_AREA_MM2, 0.5 * float(areas.max()))
     top = int(np.flatnonzero(areas >= threshold)[-1])
     above = float(areas[top + 1]) if top + 1 < len(areas) else 0.0
@@ -166,5 +143,5 @@ def height_and_depth(mask: np.ndarray, spacing_mm: Sequence[float]) -> tuple[flo
     """
     if not mask.any():
         raise ValueError("an empty mask has no centre")
-    front_to_back = extent(upper_slab(mask, spacing_mm).sum(axis=(0, 2)))
+    front_to_back = extent(counts(upper_slab(mask, spacing_mm), 1))
     return top_of(mask, spacing_mm) - TOP_TO_CENTRE_MM / spacing_mm[0], sum(front_to_back) / 2

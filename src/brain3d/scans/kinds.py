@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from brain3d.scans.foreground import Background, extent, upper_rows
+from brain3d.scans.masks import counts, eroded
 
 SAMPLE = 150_000
 FEW_LABELS, MANY_LABELS = 16, 1024
@@ -103,7 +104,7 @@ def _is_graded(planes: np.ndarray, values: np.ndarray, background: Background) -
 
 def _too_large(mask: np.ndarray, step: float) -> str:
     slab = mask[upper_rows(mask, step)]
-    spans = [extent(slab.sum(axis=(0, axis))) for axis in (2, 1)]
+    spans = [extent(counts(slab, axis)) for axis in (1, 2)]
     depth, width = ((last - first + 1) * step for first, last in spans)
     if depth <= LARGEST_MM[0] and width <= LARGEST_MM[1]:
         return ""
@@ -116,7 +117,7 @@ def _too_large(mask: np.ndarray, step: float) -> str:
 def _inside(data: np.ndarray, coarse: np.ndarray, mask: np.ndarray, step: float, background: Background) -> str:
     """What the depth of the head shows: nothing, or the flat brain within a bright shell that CT has."""
     half = (slice(None, None, 2),) * 3
-    deep = ndimage.binary_erosion(mask[half], iterations=round(DEEP_MM / (2 * step)))
+    deep = eroded(mask[half], round(DEEP_MM / (2 * step)))
     if not deep.any():
         return ""
     values = coarse[half]
@@ -130,7 +131,7 @@ def _inside(data: np.ndarray, coarse: np.ndarray, mask: np.ndarray, step: float,
     # Not the median: a head with very wide ventricles is mostly fluid, which can be as dark as air.
     if float(np.percentile(contrast, 90)) <= max(EMPTY * typical, background.noise):
         return "an empty head, nothing within its outline; give the scan itself"
-    inner = ndimage.binary_erosion(mask[half])
+    inner = eroded(mask[half])
     low, high = np.percentile(values[inner], (5, 95))
     varied = float(high - low) / typical
     if varied < UNIFORM or (varied < NOISE_VARIED and _alike(values, inner) < NOISE_ALIKE):

@@ -11,11 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage, optimize
+from scipy import ndimage
+
+from brain3d.scans.masks import box_of, dilated
+from brain3d.scans.simplex import Point, least_point
+from brain3d.scans.trilinear import Trilinear
 
 SEARCH_DEG = (-20.0, -10.0, 0.0, 10.0, 20.0)
 SEARCH_MM = (-8.0, 0.0, 8.0)
 POINTS = 3000
+AT_ONCE = 5  # planes, so that what is read for them stays in the processor's cache
 ROUGHLY = 4  # every so many of the points decide where the search begins
 SMOOTH_MM, TRUNCATE = 2.0, 4.0  # the width of the Gaussian, and at how many widths it ends
 DOUBT = 2.0  # differences beyond this many deviations count alike: a lesion is no evidence against a plane
@@ -69,75 +74,77 @@ def mid_plane(image: np.ndarray, mask: np.ndarray, step: float) -> MidPlane:
     """
     if not mask.any():
         raise ValueError("an empty mask has no midline")
-    box = _around(mask, 1 + int(np.ceil(TRUNCATE * SMOOTH_MM / step)))
+    box = box_of(mask, 1 + int(np.ceil(TRUNCATE * SMOOTH_MM / step)))
     near, head = np.asarray(image[box], dtype=np.float32), mask[box]
-    smooth, wide = np.full(mask.shape, OUTSIDE, dtype=np.float32), np.zeros(mask.shape, dtype=bool)
-    smooth[box] = _standardised(ndimage.gaussian_filter(near, SMOOTH_MM / step, truncate=TRUNCATE), head)
-    wide[box] = ndimage.binary_dilation(head)
-    here, there = _Symmetry(smooth, wide, step), _Symmetry(smooth[..., ::-1], wide[..., ::-1], step)
-    offset, roll, yaw = (round(float(value) / 2, 2) + 0.0 for value in here.search() - there.search())
-    likeness = here.likeness(np.array([offset, roll, yaw])) + there.likeness(-np.array([offset, roll, yaw]))
-    return MidPlane(offset, roll, yaw, round(likeness / 2, 3))
-
-
-def _around(mask: np.ndarray, room: int) -> tuple[slice, ...]:
-    """The box of a mask with so much room around it as the image has."""
-    (box,) = ndimage.find_objects(mask.view(np.uint8))
-    return tuple(
-        slice(max(0, side.start - room), min(n, side.stop + room)) for side, n in zip(box, mask.shape, strict=True)
+    smooth = ndimage.gaussian_filter(near, SMOOTH_MM / step, truncate=TRUNCATE)
+    kept = box_of(head, 1)
+    smooth, wide = _standardised(smooth[kept], head[kept]), dilated(head[kept])
+    first = np.array([outer.start + inner.start for outer, inner in zip(box, kept, strict=True)])
+    other = first * (1, 1, 0) + (0, 0, mask.shape[2] - first[2] - wide.shape[2])
+    here = _Symmetry(smooth, wide, first, mask.shape, step)
+    there = _Symmetry(smooth[..., ::-1], wide[..., ::-1], other, mask.shape, step)
+    offset, roll, yaw = (
+        round((one - two) / 2, 2) + 0.0 for one, two in zip(here.search(), there.search(), strict=True)
     )
+    likeness = here.likeness((offset, roll, yaw)) + there.likeness((-offset, -roll, -yaw))
+    return MidPlane(offset, roll, yaw, round(likeness / 2, 3))
 
 
 def _standardised(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     values = image[mask]
     middle = float(np.median(values))
     spread = 1.4826 * float(np.median(np.abs(values - middle))) or float(values.std()) or 1.0
-    return np.where(mask, np.clip((image - middle) / spread, OUTSIDE, BRIGHTEST), OUTSIDE).astype(np.float32)
+    result = np.full(mask.shape, OUTSIDE, dtype=np.float32)
+    result[mask] = np.clip((values - middle) / spread, OUTSIDE, BRIGHTEST)
+    return result
 
 
 class _Symmetry:
     """How unlike itself a standardised image is when it is mirrored about a plane (offset mm, roll, yaw degrees).
 
-    `mask` are the places that are compared.
+    `mask` are the places that are compared. Both begin at the index `first` of an image of `shape`, in whose other
+    parts there is nothing.
     """
 
-    def __init__(self, image: np.ndarray, mask: np.ndarray, step: float) -> None:
-        inside = np.argwhere(mask)
-        inside = inside[:: max(1, len(inside) // POINTS)]
-        self.image, self.step = np.ascontiguousarray(image), step
-        self.middle = (np.array(image.shape)[:, None] - 1) / 2
-        self.points = (inside.T - self.middle) * step
-        self.values = image[tuple(inside.T)]
+    def __init__(
+        self, image: np.ndarray, mask: np.ndarray, first: np.ndarray, shape: tuple[int, ...], step: float
+    ) -> None:
+        inside = np.flatnonzero(mask)
+        inside = np.array(np.unravel_index(inside[:: max(1, len(inside) // POINTS)], mask.shape))
+        self.image, self.step = Trilinear(image, OUTSIDE), step
+        self.middle = (np.array(shape) - 1) / 2 - first
+        self.points = np.concatenate([inside - self.middle[:, None], np.ones((1, len(inside[0])))])
+        self.values = image[tuple(inside)]
 
-    def across(self, plane: np.ndarray, every: int = 1) -> np.ndarray:
-        """The mirror images of (every so many of) the points, as an index (3, n) of the image."""
-        normal, points = normal_of(plane[1], plane[2]), self.points[:, ::every]
-        across = points - 2 * normal[:, None] * (normal @ points - plane[0])
-        return np.asarray(across / self.step + self.middle)
+    def mirroring(self, plane: Point) -> list[list[float]]:
+        """The (3, 4) matrix that takes the points to their mirror images, as an index of the image."""
+        normal, offset = normal_of(plane[1], plane[2]).tolist(), plane[0] / self.step
+        return [
+            [float(row == column) - 2 * normal[row] * normal[column] for column in range(3)]
+            + [self.middle[row] + 2 * normal[row] * offset]
+            for row in range(3)
+        ]
 
-    def read(self, index: np.ndarray) -> np.ndarray:
-        return np.asarray(ndimage.map_coordinates(self.image, index, order=1, mode="constant", cval=OUTSIDE))
+    def across(self, planes: Sequence[Point], every: int = 1) -> np.ndarray:
+        """The values, mirrored about each plane, of (every so many of) the points: (planes, n)."""
+        mirroring = np.array([self.mirroring(plane) for plane in planes]).swapaxes(0, 1)
+        index = mirroring.reshape(-1, 4) @ self.points[:, ::every]
+        return self.image.read(index.reshape(3, -1)).reshape(len(planes), -1)
 
-    def unlikeness(self, plane: np.ndarray) -> float:
-        return float(np.minimum(np.abs(self.read(self.across(plane)) - self.values), DOUBT).mean())
+    def unlikeness(self, planes: Sequence[Point], every: int = 1) -> np.ndarray:
+        apart = self.across(planes, every)
+        apart -= self.values[::every]
+        np.abs(apart, out=apart)
+        np.minimum(apart, DOUBT, out=apart)
+        return np.asarray(np.add.reduce(apart, axis=1) / apart.shape[1])
 
-    def roughly(self, planes: Sequence[np.ndarray]) -> np.ndarray:
-        """The unlikeness of every plane, by some of the points; read all at once, which is faster than one by one."""
-        index = np.concatenate([self.across(plane, ROUGHLY) for plane in planes], axis=1)
-        values = self.read(index).reshape(len(planes), -1)
-        return np.asarray(np.minimum(np.abs(values - self.values[::ROUGHLY]), DOUBT).mean(axis=1))
+    def likeness(self, plane: Point) -> float:
+        return float(np.corrcoef(self.across([plane])[0], self.values)[0, 1])
 
-    def likeness(self, plane: np.ndarray) -> float:
-        return float(np.corrcoef(self.read(self.across(plane)), self.values)[0, 1])
-
-    def search(self) -> np.ndarray:
-        middle = float(self.points[2].mean())
-        starts = [np.array([middle + mm, r, y]) for mm in SEARCH_MM for r in SEARCH_DEG for y in SEARCH_DEG]
-        start = starts[int(np.argmin(self.roughly(starts)))]
-        found = optimize.minimize(
-            self.unlikeness,
-            start,
-            method="Nelder-Mead",
-            options={"initial_simplex": start + np.vstack([np.zeros(3), 4 * np.eye(3)]), "xatol": 0.05, "fatol": 1e-5},
-        )
-        return np.asarray(found.x)
+    def search(self) -> Point:
+        middle = float((self.points[2] * self.step).mean())
+        starts = [(middle + mm, float(r), float(y)) for mm in SEARCH_MM for r in SEARCH_DEG for y in SEARCH_DEG]
+        rough = [self.unlikeness(starts[k : k + AT_ONCE], ROUGHLY) for k in range(0, len(starts), AT_ONCE)]
+        start = starts[int(np.argmin(np.concatenate(rough)))]
+        simplex = [start, *(tuple(x + 4.0 * (k == n) for k, x in enumerate(start)) for n in range(3))]
+        return least_point(lambda plane: float(self.unlikeness([plane])[0]), simplex, near=0.05, alike=1e-5)

@@ -112,18 +112,24 @@ def _canonical_order(affine: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ..
     All 48 candidates are ranked by a key made of the reordered direction cosines alone, so the answer picks
     the same physical axes whatever the stored order is, also at 45 degrees where the best fit is a tie.
     """
-    cosines = direction_cosines(affine)
-    best: tuple[tuple[int, ...], tuple[int, ...]] | None = None
-    best_key: tuple[float, ...] = ()
-    for order in permutations(range(3)):
-        for signs in product((1, -1), repeat=3):
-            oriented = cosines[:, order] * np.array(signs)
-            diagonal = [float(oriented[row, column]) for column, row in enumerate(_CANONICAL_WORLD_AXES)]
-            key = (diagonal[0] + diagonal[1] + diagonal[2], *diagonal, *oriented.T.ravel().tolist())
-            if best is None or key > best_key:
-                best, best_key = (order, signs), key
-    assert best is not None
-    return best
+    cosines = direction_cosines(affine).T.tolist()
+    candidates = [
+        (
+            [[sign * cosine for cosine in cosines[stored]] for stored, sign in zip(order, signs, strict=True)],
+            order,
+            signs,
+        )
+        for order in permutations(range(3))
+        for signs in product((1, -1), repeat=3)
+    ]
+
+    def key(candidate: tuple[list[list[float]], tuple[int, ...], tuple[int, ...]]) -> list[float]:
+        columns = candidate[0]
+        along = [column[row] for column, row in zip(columns, _CANONICAL_WORLD_AXES, strict=True)]
+        return [sum(along), *along, *columns[0], *columns[1], *columns[2]]
+
+    _, order, signs = max(candidates, key=key)
+    return order, signs
 
 
 def axis_codes(affine: np.ndarray) -> str:

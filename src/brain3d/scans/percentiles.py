@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-SAMPLE = BLOCK = 2**16
+SAMPLE, BLOCK = 2**14, 2**16
 DEVIATIONS = 6.0  # of the sample's rank: how far to each side of it the wanted value is looked for
 
 
@@ -38,25 +38,42 @@ def _neighbours(flat: np.ndarray, sample: np.ndarray, share: float, rank: int) -
     doubt = DEVIATIONS * np.sqrt(sample.size * share * (1 - share)) + 2
     low = sample[max(0, int(share * last - doubt))]
     high = sample[min(last, int(np.ceil(share * last + doubt)))]
-    smaller, near = _split(flat, low, high)
+    if low == high and _all_equal(flat, low, rank, following):
+        return float(low), float(low)
+    smaller, near = _split(flat, low, high, upper=share > 0.5)
     first, second = rank - smaller, following - smaller
     if first < 0 or second >= near.size:
         near, first, second = flat, rank, following
-    elif low == high:
-        return float(low), float(low)
     ordered = np.partition(near, (first, second))
     return float(ordered[first]), float(ordered[second])
 
 
-def _split(flat: np.ndarray, low: np.floating, high: np.floating) -> tuple[int, np.ndarray]:
-    """How many values are smaller than `low`, and those from `low` to `high`, one value that is not copied where these
-    are equal. Block by block, to stay in the processor's cache."""
-    smaller, equal, near = 0, 0, []
-    for start in range(0, flat.size, BLOCK):
-        block = flat[start : start + BLOCK]
-        smaller += int(np.count_nonzero(block < low))
-        if low == high:
-            equal += int(np.count_nonzero(block == low))
-        else:
-            near.append(block[(block >= low) & (block <= high)])
-    return smaller, np.concatenate(near) if near else np.broadcast_to(low, equal)
+def _blocks(flat: np.ndarray) -> Iterator[np.ndarray]:
+    """The values in parts that stay in the processor's cache."""
+    return (flat[start : start + BLOCK] for start in range(0, flat.size, BLOCK))
+
+
+def _all_equal(flat: np.ndarray, value: np.floating, rank: int, following: int) -> bool:
+    """Whether all values of these ranks and between are this one."""
+    end = sum(int(np.count_nonzero(block < value)) for block in _blocks(flat))
+    if end > rank:
+        return False
+    for block in _blocks(flat):
+        end += int(np.count_nonzero(block == value))
+        if end > following:
+            return True
+    return False
+
+
+def _split(flat: np.ndarray, low: np.floating, high: np.floating, upper: bool) -> tuple[int, np.ndarray]:
+    """How many values are smaller than `low`, and those from `low` to `high`.
+
+    All values are compared with one of the two, those that are few with the other: those from `low` upwards where
+    `upper`, else those up to `high`.
+    """
+    if upper:
+        few = np.concatenate([block[block >= low] for block in _blocks(flat)])
+        return flat.size - few.size, few[few <= high]
+    few = np.concatenate([block[block <= high] for block in _blocks(flat)])
+    near = few[few >= low]
+    return few.size - near.size, near

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from brain3d.scans.bias_field import slope_of, without_slope
 from brain3d.scans.brain import AUTO, Extraction, extract_brain
 from brain3d.scans.checks import flags_of, has_skull, unlike_a_head
 from brain3d.scans.contrast import Contrast, contrast_of, flags_of_contrast
@@ -21,13 +22,12 @@ from brain3d.scans.foreground import (
 from brain3d.scans.kinds import kind_of_labels, wrong_kind
 from brain3d.scans.midplane import MidPlane, mid_plane
 from brain3d.scans.orientation import canonical_view
-from brain3d.scans.resample import Field, field_of, read_grid, read_places, resample, rounded_geometry
+from brain3d.scans.resample import Field, field_of, read_grid, read_places, resample_mask, rounded_geometry
 from brain3d.scans.types import Flag, InputError, Scan, Volume, VolumeSpec
 
-__all__ = ["brain_centre", "foreground_mask", "normalise", "prepare"]
+__all__ = ["brain_centre", "foreground_mask", "levelled", "normalise", "prepare"]
 
 COARSE_MM = 3.0
-HALF = 0.5 - 1e-6
 LEAST_LIKENESS = 0.4  # of a head and its mirror image: below it the plane is not to be trusted, and nothing is turned
 MIDLINE_UNCERTAIN = Flag(
     "midline_uncertain", "The two halves of the head are too unlike to tell where its midline lies; sides may be wrong."
@@ -42,6 +42,12 @@ def normalise(data: np.ndarray, mask: np.ndarray) -> np.ndarray:
     clipped to [`Z_LOW`, `Z_HIGH`] and that range mapped linearly to [-1, 1].
     """
     return _normalised(data[mask], mask)
+
+
+def levelled(data: np.ndarray, mask: np.ndarray, background: float = 0.0) -> np.ndarray:
+    """`normalise` of an image (D, H, W) whose background lies at this level, the coil's slope taken out first."""
+    values = data[mask].astype(np.float64) - background
+    return _normalised(without_slope(values, mask, slope_of(values, mask)), mask)
 
 
 def _normalised(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -131,13 +137,15 @@ def find_head(scan: Scan, brain_extraction: str = AUTO) -> Head:
 
 def volume_of(scan: Scan, head: Head, spec: VolumeSpec, contrast: Contrast) -> Volume:
     """The volume of a scan in which the head was found, and its contrast, `head_contrast`'s."""
-    inside = _mask_on_grid(head.mask, head.turn, head.offset_mm, spec)
+    inside = _turned(head.mask, head.turn, head.offset_mm, spec.shape, spec.spacing_mm)
     values = read_places(head.field, head.turn @ head.geometry, head.centre, inside, spec.spacing_mm)
+    values = np.asarray(values, dtype=np.float64) - head.background.level
+    slope = slope_of(values, inside)
     voxel_mm = float(_spacing(head.geometry).max())
     return Volume(
-        data=_normalised(values, inside)[None],
+        data=_normalised(without_slope(values, inside, slope), inside)[None],
         affine=_grid_affine(head.affine, head.centre, head.turn, spec),
-        steps=_steps(head, spec),
+        steps=_steps(head, spec, slope),
         flags=scan.flags
         + head.extraction.flags
         + flags_of(head.mask, COARSE_MM, voxel_mm)
@@ -161,7 +169,7 @@ def _turn(plane: MidPlane) -> np.ndarray:
 def _offset_of_centre(mask: np.ndarray, plane: MidPlane, turn: np.ndarray) -> np.ndarray:
     """From the middle of the image to the centre of the volume, in mm along the axes of the head held straight."""
     room = [int(np.ceil(n)) + 2 for n in np.abs(turn) @ np.array(mask.shape)]
-    upright = _share(mask, turn, np.zeros(3), room, COARSE_MM) >= HALF
+    upright = _turned(mask, turn, np.zeros(3), room, COARSE_MM)
     centred = plane.likeness >= LEAST_LIKENESS
     found = (*height_and_depth(upright, (COARSE_MM,) * 3), 0.0) if centred else brain_centre(upright, (COARSE_MM,) * 3)
     offset = (np.array(found) - (np.array(room) - 1) / 2) * COARSE_MM
@@ -179,16 +187,12 @@ def _coarse(field: Field, geometry: np.ndarray, background: Background) -> tuple
     return coarse, foreground_mask(coarse, background)
 
 
-def _share(
+def _turned(
     mask: np.ndarray, turn: np.ndarray, offset_mm: np.ndarray, shape: Sequence[int], spacing_mm: float
 ) -> np.ndarray:
-    """How much of each voxel of a grid the coarse mask fills; the grid is turned, its middle at `offset_mm`."""
+    """The coarse mask on a grid of `shape`, which is turned, its middle at `offset_mm`."""
     centre = (np.array(mask.shape) - 1) / 2 + turn.T @ offset_mm / COARSE_MM
-    return resample(mask.astype(np.float32), turn * COARSE_MM, centre.tolist(), shape, spacing_mm)
-
-
-def _mask_on_grid(mask: np.ndarray, turn: np.ndarray, offset_mm: np.ndarray, spec: VolumeSpec) -> np.ndarray:
-    return _share(mask, turn, offset_mm, spec.shape, spec.spacing_mm) >= HALF
+    return resample_mask(mask, turn * COARSE_MM, centre, shape, spacing_mm)
 
 
 def _grid_affine(affine: np.ndarray, centre: np.ndarray, turn: np.ndarray, spec: VolumeSpec) -> np.ndarray:
@@ -204,7 +208,12 @@ def _spacing(geometry: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt((geometry**2).sum(axis=0)))
 
 
-def _steps(head: Head, spec: VolumeSpec) -> tuple[dict[str, Any], ...]:
+def _per_100_mm(slope: np.ndarray, spec: VolumeSpec) -> list[float]:
+    reach_mm = (np.array(spec.shape) - 1) / 2 * spec.spacing_mm
+    return [round(float(n), 4) for n in 100 * slope / np.maximum(reach_mm, spec.spacing_mm / 2)]
+
+
+def _steps(head: Head, spec: VolumeSpec, slope: np.ndarray) -> tuple[dict[str, Any], ...]:
     spacing = [round(float(mm), 4) for mm in _spacing(head.geometry)]
     straightened = head.plane.likeness >= LEAST_LIKENESS
     return (
@@ -214,5 +223,6 @@ def _steps(head: Head, spec: VolumeSpec) -> tuple[dict[str, Any], ...]:
         {"name": "mid_plane", **asdict(head.plane), "straightened": straightened},
         {"name": "brain_centre", "from_field_centre_mm": [float(mm) for mm in head.offset_mm]},
         {"name": "resample", "shape": list(spec.shape), "spacing_mm": spec.spacing_mm, "kernel": "triangle"},
+        {"name": "bias_field", "kind": "log_plane", "per_100_mm": _per_100_mm(slope, spec)},
         {"name": "normalise", "by": "median and MAD of the foreground", "clip": [Z_LOW, Z_HIGH]},
     )

@@ -26,8 +26,9 @@ def published_volume(scan: Scan, shape: tuple[int, int, int] = PUBLISHED_SHAPE) 
     what is not a number is read as 0. The same for all 48 stored orders, bit for bit; a mirrored scan gives the
     mirrored volume within rounding.
     """
-    view, affine = canonical_view(_finite(scan.data), scan.affine)
-    low, high = percentiles(view, PUBLISHED_PERCENTILES)
+    data = _finite(scan.data)
+    view, affine = canonical_view(data, scan.affine)
+    low, high = percentiles(data, PUBLISHED_PERCENTILES)
     return Volume(
         data=_resized(view, low, high, shape)[None],
         affine=_resized_affine(affine, view.shape, shape),
@@ -44,9 +45,8 @@ def published_volume(scan: Scan, shape: tuple[int, int, int] = PUBLISHED_SHAPE) 
 
 def _finite(data: np.ndarray) -> np.ndarray:
     data = np.asarray(data, dtype=np.float32)
-    if np.isfinite(data.min()) and np.isfinite(data.max()):
-        return data
-    return np.where(np.isfinite(data), data, np.float32(0))
+    finite = np.isfinite(data)
+    return data if finite.all() else np.where(finite, data, np.float32(0))
 
 
 def _taps(n_in: int, n_out: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -91,14 +91,22 @@ def _resized(view: np.ndarray, low: float, high: float, shape: Sequence[int]) ->
     zero = np.float32(low)
     lowest, highest = np.float32(low - float(zero)), np.float32(high - float(zero))
 
+    rows = np.empty((2, shape[1], view.shape[2]), dtype=np.float32)
+    columns = np.empty((2, *shape[1:]), dtype=np.float32)
+    h_share, w_share = np.repeat(h_share[:, None], view.shape[2], axis=1), np.repeat(w_share[None], shape[1], axis=0)
+
     def clipped(index: int) -> np.ndarray:
-        plane = np.subtract(view[index], zero, dtype=np.float32)
-        return np.clip(plane, lowest, highest, out=plane)
+        plane = np.subtract(view[index], zero, dtype=np.float32) if zero else view[index]
+        return np.clip(plane, lowest, highest)
 
     for index in range(shape[0]):
         plane = _between(clipped(d0[index]), clipped(d1[index]), d_share[index])
-        rows = _between(plane[h0], plane[h1], h_share[:, None])
-        read = _between(rows[:, w0], rows[:, w1], w_share)
+        plane.take(h0, axis=0, out=rows[0], mode="wrap")  # unlike an index in brackets, in the order of the memory
+        plane.take(h1, axis=0, out=rows[1], mode="wrap")
+        row = _between(rows[0], rows[1], h_share)
+        row.take(w0, axis=1, out=columns[0], mode="wrap")
+        row.take(w1, axis=1, out=columns[1], mode="wrap")
+        read = _between(columns[0], columns[1], w_share)
         if lowest:
             read -= lowest
         read /= span

@@ -9,7 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage, sparse
 
+from brain3d.scans.masks import box_of, span_of
 from brain3d.scans.orientation import direction_cosines
+
+HALF = 0.5 - 1e-6
+INSIDE, SURFACE = 1, 2
+DOUBT = 1e-3
 
 
 def rounded_geometry(affine: np.ndarray) -> np.ndarray:
@@ -36,18 +41,11 @@ class Field(NamedTuple):
 def field_of(data: np.ndarray, background: float = 0.0) -> Field:
     """What a canonical (D, H, W) array, also a view in any order of memory, holds besides its background."""
     level = np.float32(background)
-    filled = data != level
-    plane = filled.any(axis=0)
-    first, second, third = map(_span, (filled.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0)))
-    inside = data[first, second, third]
+    box = box_of(data != level)
+    inside = data[box]
     values = np.empty(inside.shape, dtype=np.float32)
     np.subtract(inside, level, out=values)  # in one pass, whatever the order in memory
-    return Field(values, (first, second, third), data.shape, level)
-
-
-def _span(filled: np.ndarray) -> slice:
-    places = np.flatnonzero(filled)
-    return slice(int(places[0]), int(places[-1]) + 1) if places.size else slice(0, 1)
+    return Field(values, box, data.shape, level)
 
 
 def triangle_weights(
@@ -75,7 +73,7 @@ def _apply(field: Field, matrices: Sequence[sparse.csr_matrix]) -> np.ndarray:
     comes first. What air around the head alone would give is left out until the end: it is zero."""
     data, box = field.values, []
     for matrix in matrices:
-        rows = _span(np.diff(matrix.indptr) > 0)
+        rows = span_of(np.diff(matrix.indptr) > 0)
         flat = (matrix @ data.reshape(data.shape[0], -1))[rows]
         data = np.ascontiguousarray(np.moveaxis(flat.reshape(-1, *data.shape[1:]), 0, -1))
         box.append(rows)
@@ -109,14 +107,17 @@ def read_grid(
         return _aligned(field, geometry, middle, shape, spacing_mm) + field.background
     result = np.zeros(shape, dtype=np.float32)
     box = _reached(field, geometry, middle, shape, spacing_mm)
-    sizes = [side.stop - side.start for side in box]
-    grid = [
+    if all(side.start < side.stop for side in box):
+        result[box] = _oblique(field, geometry, middle, shape, spacing_mm, _indices(box))
+    return result + field.background
+
+
+def _indices(box: tuple[slice, ...]) -> list[np.ndarray]:
+    """The indices of a box along each axis, as arrays that broadcast to its shape."""
+    return [
         np.arange(side.start, side.stop).reshape([-1 if k == axis else 1 for k in range(3)])
         for axis, side in enumerate(box)
     ]
-    if min(sizes) > 0:
-        result[box] = _oblique(field, geometry, middle, shape, spacing_mm, grid)
-    return result + field.background
 
 
 def read_places(
@@ -169,21 +170,110 @@ def _oblique(
 
     `grid` has three arrays of indices of the target, which broadcast to what is returned.
     """
-    matrices, inner_steps, inner_sizes = [], np.empty(3), np.empty(3, dtype=np.int64)
+    inner, steps = _averaged(field, geometry, spacing_mm)
+    return _between(inner, _places(field, geometry, centre, shape, spacing_mm, grid, inner.shape, steps))
+
+
+def _between(inner: np.ndarray, places: np.ndarray) -> np.ndarray:
+    return np.asarray(ndimage.map_coordinates(inner, places, order=1, mode="constant", cval=0.0))
+
+
+def _averaged(field: Field, geometry: np.ndarray, spacing_mm: float) -> tuple[np.ndarray, np.ndarray]:
+    """The field averaged along its own axes for a target of `spacing_mm`, and its steps (3,) in voxels of the field."""
+    matrices, inner_steps = [], np.empty(3)
     for axis in range(3):
         step = spacing_mm / float(np.sqrt((geometry[:, axis] ** 2).sum()))
         inner_steps[axis] = max(1.0, step / 2)
         n = field.shape[axis]
-        inner_sizes[axis] = 2 * int(np.ceil(((n - 1) / 2 + step) / inner_steps[axis])) + 1
-        offsets = (np.arange(inner_sizes[axis]) - (inner_sizes[axis] - 1) / 2) * inner_steps[axis]
+        size = 2 * int(np.ceil(((n - 1) / 2 + step) / inner_steps[axis])) + 1
+        offsets = (np.arange(size) - (size - 1) / 2) * inner_steps[axis]
         matrices.append(triangle_weights(n, (n - 1) / 2 + offsets, step, kept=field.box[axis]))
-    inner = _apply(field, matrices)
+    return _apply(field, matrices), inner_steps
 
+
+def _places(
+    field: Field,
+    geometry: np.ndarray,
+    centre: np.ndarray,
+    shape: tuple[int, ...],
+    spacing_mm: float,
+    grid: Sequence[np.ndarray],
+    inner_shape: tuple[int, ...],
+    inner_steps: np.ndarray,
+) -> np.ndarray:
+    """The indices (3, ...) in the averaged field of what lies at the grid's indices, which broadcast."""
     inverse = np.linalg.inv(geometry)
     from_middle_mm = [(index - (n - 1) / 2) * spacing_mm for index, n in zip(grid, shape, strict=True)]
-    coordinates = np.empty((3, *np.broadcast_shapes(*(index.shape for index in grid))))
+    places = np.empty((3, *np.broadcast_shapes(*(index.shape for index in grid))))
     for axis in range(3):
         index = sum(inverse[axis, world] * from_middle_mm[world] for world in range(3))
         from_middle = (index + (centre[axis] - (field.shape[axis] - 1) / 2)) / inner_steps[axis]
-        coordinates[axis] = from_middle + (inner_sizes[axis] - 1) / 2
-    return np.asarray(ndimage.map_coordinates(inner, coordinates, order=1, mode="constant", cval=0.0))
+        places[axis] = from_middle + (inner_shape[axis] - 1) / 2
+    return places
+
+
+def resample_mask(
+    mask: np.ndarray,
+    geometry: np.ndarray,
+    centre: Sequence[float] | np.ndarray,
+    shape: Sequence[int],
+    spacing_mm: float,
+) -> np.ndarray:
+    """Where `resample` of a mask (D, H, W) gives at least a half, but for rounding: (D, H, W) bool of `shape`.
+
+    On a turned grid only what lies near the mask's surface is read.
+    """
+    field, middle, shape = field_of(mask.astype(np.float32)), np.asarray(centre, dtype=np.float64), tuple(shape)
+    if not _is_oblique(geometry):
+        return np.asarray(read_grid(field, geometry, middle, shape, spacing_mm) >= HALF)
+    result = np.zeros(shape, dtype=bool)
+    box = _reached(field, geometry, middle, shape, spacing_mm)
+    if any(side.start == side.stop for side in box):
+        return result
+    inner, steps = _averaged(field, geometry, spacing_mm)
+
+    def places(grid: Sequence[np.ndarray]) -> np.ndarray:
+        return _places(field, geometry, middle, shape, spacing_mm, grid, inner.shape, steps)
+
+    corners = np.array([np.zeros(3), *np.eye(3)]) + [side.start for side in box]
+    first, *ends = places(corners.T.copy()).T
+    kinds = _kinds(_cells(inner), first, np.array(ends) - first, [side.stop - side.start for side in box])
+    found = kinds == INSIDE
+    surface = np.nonzero(kinds == SURFACE)
+    index = [at + side.start for at, side in zip(surface, box, strict=True)]
+    found[surface] = _between(inner, places(index)) >= HALF
+    result[box] = found
+    return result
+
+
+def _kinds(cells: np.ndarray, first: np.ndarray, steps: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """The cell in which each place of a grid of `shape` lies; the first at the index `first`, `steps` (3, 3) apart."""
+    flat = np.zeros(shape, dtype=np.int32)
+    for axis, (n, stride) in enumerate(
+        zip(cells.shape, (cells.shape[1] * cells.shape[2], cells.shape[2], 1), strict=True)
+    ):
+        down, along, across = (steps[k, axis] * np.arange(size) for k, size in enumerate(shape))
+        plane = (first[axis] + 1 + down[:, None] + along).astype(np.float32)
+        at = plane[..., None] + across.astype(np.float32)
+        np.maximum(at, 0, out=at)
+        np.minimum(at, n - 1, out=at)
+        cell = at.astype(np.int32)
+        cell *= stride
+        flat += cell
+    return cells.ravel().take(flat)
+
+
+def _cells(inner: np.ndarray) -> np.ndarray:
+    """What a reading between eight neighbours can give, by the first of them, one cell of nothing before all others:
+    `INSIDE` at least a half for certain, `SURFACE` perhaps, 0 less. For certain: also where a place is rounded into the
+    next cell."""
+    inside, near = inner >= 0.5 + DOUBT, inner >= 0.5 - DOUBT
+    for axis in range(3):
+        one, other = (slice(None),) * axis + (slice(1, None),), (slice(None),) * axis + (slice(None, -1),)
+        inside, near = inside[one] & inside[other], near[one] | near[other]
+    cells = np.full([n + 2 for n in inner.shape], SURFACE, dtype=np.uint8)
+    cells[1:-2, 1:-2, 1:-2] = np.where(inside, np.uint8(INSIDE), near.view(np.uint8) * np.uint8(SURFACE))
+    for axis in range(3):
+        rows = np.moveaxis(cells, axis, 0)
+        rows[0], rows[-1] = 0, 0
+    return cells

@@ -16,7 +16,7 @@ from brain3d.phantom.truth import Truth
 from brain3d.scans import InputError, VolumeSpec
 
 SHARD = 50  # phantoms drawn, written and resumed together
-GENERATOR = 4  # raise it when the generator draws or measures otherwise: old banks are then refused
+GENERATOR = 5  # raise it when the generator draws or measures otherwise: old banks are then refused
 
 
 @dataclass(frozen=True)
