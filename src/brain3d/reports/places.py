@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from brain3d.reports import grammar
 from brain3d.reports.findings import Lesion, canonical_regions
@@ -19,11 +19,22 @@ _BY_VENTRICLE = re.compile(r" ventric")
 
 @dataclass
 class Described:
-    """A lesion as one statement describes it, with the words it was read from (offsets in the report)."""
+    """A lesion as one statement describes it, with the words it was read from (offsets in the report).
+
+    `beside`: its place is only that of something else, near which it lies.
+    """
 
     lesion: Lesion
     places: list[tuple[str, str]] = field(default_factory=list)
     words: Spans = field(default_factory=dict)
+    beside: bool = False
+
+    def without_regions(self, keep_side: bool) -> Described:
+        """The same without regions, and without the side unless it is kept."""
+        side = self.lesion.side if keep_side else "unknown"
+        kept = ("lesion", "signal", "side") if keep_side else ("lesion", "signal")
+        words = {key: spans for key, spans in self.words.items() if key in kept}
+        return Described(replace(self.lesion, side=side, regions=()), [], words)
 
 
 def _sides(text: str, patterns: Patterns) -> list[Span]:
@@ -76,6 +87,13 @@ def _without_landmarks(text: str, sides: list[Span], regions: list[Span]) -> tup
         return sides, regions
     own = [one for one in sides if not _is_landmark(text, one)]
     return own or sides, sorted(within + by_ventricle)
+
+
+def _only_beside(text: str, named: list[Span]) -> bool:
+    """Whether all places that are named are something else's; by a ventricle is a place."""
+    return bool(named) and all(
+        _is_landmark(text, one) and not _BY_VENTRICLE.search(text[one[0] : one[1]]) for one in named
+    )
 
 
 def _is_landmark(text: str, named: Span) -> bool:
@@ -164,4 +182,4 @@ def described(part: Passage, patterns: Patterns) -> Described:
     for start, end, name in regions:
         words.setdefault(name, []).append(part.span(start, end))
     words["lesion"] = [part.span(m.start(), m.end()) for m in patterns.lesion.finditer(text)]
-    return Described(lesion, places, words)
+    return Described(lesion, places, words, _only_beside(text, [*sides, *regions]))
