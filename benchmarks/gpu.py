@@ -18,8 +18,8 @@ from torch import Tensor
 
 import machine
 from brain3d.model import Brain3DForConditionalGeneration
+from brain3d.model.greedy import PLAIN, WAYS, GreedyDecoder, Shape
 from gpu_common import DTYPE, Bench, Figure, attempt, release
-from gpu_decoding import WAYS, GreedyDecoder
 from gpu_training import fits, training
 from parts import full_size, processor_of, text_parameters, tiny, tower_flops
 
@@ -74,7 +74,7 @@ def decoding(bench: Bench) -> Iterator[Figure]:
         shape = (batch, prefix.shape[1])
         features = torch.randn(batch, model.config.num_visual_tokens, model.config.text_config.hidden_size)
         features = features.to(bench.device, DTYPE)
-        for way in ("generate", *(WAYS if bench.on_gpu else WAYS[:1])):
+        for way in ("generate", *(WAYS if bench.on_gpu else [PLAIN])):
             title = (
                 f"decoding {bench.tokens} tokens, batch {batch}, {'' if way == 'generate' else 'static cache, '}{way}"
             )
@@ -84,7 +84,8 @@ def decoding(bench: Bench) -> Iterator[Figure]:
 
 def _writer(model: Brain3DForConditionalGeneration, prefix: Tensor, count: int, way: str) -> Callable[[Tensor], Tensor]:
     if way != "generate":
-        return GreedyDecoder(model, prefix, count, way)
+        decoder = GreedyDecoder(model, Shape(*prefix.shape, count), way)
+        return lambda features: decoder(model.model.merge(prefix, features))
 
     def write(features: Tensor) -> Tensor:
         written: Tensor = model.generate(

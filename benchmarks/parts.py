@@ -112,9 +112,10 @@ def random_reports(count: int, seed: int = 0, most: int = 2500) -> list[str]:
     return [" ".join(f"w{k}" for k in rng.integers(0, most, length)) for length in lengths]
 
 
-def tower_flops(config: Brain3DConfig) -> float:
-    """Floating-point operations of encoding one volume: products of linear layers and of attention, 2 for each."""
-    vision, tokens = config.vision_config, config.num_tower_tokens
+def tower_flops(config: Brain3DConfig, tokens: int | None = None) -> float:
+    """Floating-point operations of encoding one volume, or so many tokens of it: products of linear layers and of
+    attention, 2 for each."""
+    vision, tokens = config.vision_config, config.num_tower_tokens if tokens is None else tokens
     width, inner = vision.hidden_size, vision.intermediate_size
     linear = 2 * tokens * (4 * width**2 + 2 * width * inner)
     return float(vision.num_hidden_layers * (linear + 4 * tokens**2 * width))
@@ -128,11 +129,12 @@ def text_parameters(config: Brain3DConfig) -> tuple[int, int]:
     return layers, text.vocab_size * text.hidden_size
 
 
-def language_step_flops(config: Brain3DConfig, tokens: int) -> float:
-    """Operations of one training step on a sequence of so many tokens: forward, and backward to the visual tokens
-    alone, since the language model's own weights learn nothing (LoRA's few are left out)."""
+def language_step_flops(config: Brain3DConfig, tokens: int, learned: int | None = None) -> float:
+    """Operations of one training step on a sequence of so many tokens, logits of all or of the `learned` ones: forward,
+    and backward to the visual tokens alone, since the language model's own weights learn nothing (LoRA's few are left
+    out)."""
     layers, head = text_parameters(config)
-    return float(2 * 2 * tokens * (layers + head))
+    return float(2 * 2 * (tokens * layers + (tokens if learned is None else learned) * head))
 
 
 def on_device(inputs: dict[str, torch.Tensor], device: str) -> dict[str, torch.Tensor]:

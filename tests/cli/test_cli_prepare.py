@@ -96,7 +96,8 @@ def test_a_phantom_cohort_gets_splits_and_is_evaluated(run: Run, empty: Path, st
     [
         ("--ratios", "70/30"),
         ("--ratios", "a/b/c"),
-        ("--ratios", "0/1/1"),
+        ("--ratios", "0/50/50"),
+        ("--ratios", "70/10/10"),
         ("--seed", "-1"),
         ("--workers", "0"),
         ("--split", "published", "--ratios", "1/1/1"),

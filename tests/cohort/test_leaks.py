@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cohort_files import HEAD_SHAPE, LEFT, RIGHT, head_data, noise, write_head
 
-from brain3d.cohort import Study, write_manifest
+from brain3d.cohort import Study, open_cohort, write_manifest
 from brain3d.cohort.facts import measure
 from brain3d.cohort.likeness import alike_pairs, all_pairs, equal_pairs
 from brain3d.cohort.own import find_manifest
@@ -108,6 +108,34 @@ def test_an_audit_names_what_is_wrong(tmp_path: Path, scans: list[Path]) -> None
     assert "SUBJECTS IN TWO SPLITS: 1" in text
     assert "IN DIFFERENT SPLITS" in text
     assert str(tmp_path) not in text + json.dumps(stored) + (folder / "scans.jsonl").read_text()
+
+
+def test_an_audit_names_the_reports_that_training_refuses(tmp_path: Path, scans: list[Path]) -> None:
+    """They stay in the cohort: what is valid does not change."""
+    folder = cohort_of(
+        tmp_path,
+        {
+            "a": (scans[0], LEFT, "train", "a"),
+            "b": (scans[1], "A lesion in the Lt frontal lobe.", "train", "b"),
+            "c": (scans[2], "No lesion.", "test", "c"),
+            "d": (scans[3], "A lesion in the LeFt frontal lobe.", "validation", "d"),
+        },
+    )
+    manifest = folder / "manifest.jsonl"
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    lines[0]["healthy"] = True
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    audit, problems = audit_folder(folder, None)
+    assert problems == []
+    assert [(one.study, one.split) for one in audit.faulty] == [("a", "train"), ("b", "train"), ("d", "validation")]
+    assert audit.warnings == 1
+    text = audit.to_text()
+    assert "REPORTS THAT TRAINING REFUSES: 3. Mend them" in text
+    assert "a (train): its report states a lesion, though the cohort counts the study as healthy" in text
+    assert "b (train): its report abbreviates a side" in text
+    stored = json.loads((folder / "audit.json").read_text())
+    assert [one["study"] for one in stored["faulty"]] == ["a", "b", "d"]
+    assert len(open_cohort(folder).studies) == 4
 
 
 def planted(folder: Path, healthy_shape: tuple[int, int, int]) -> Path:

@@ -138,10 +138,27 @@ def test_a_subject_that_is_called_after_a_session_stays_itself() -> None:
     assert person_of("sub-01") != person_of("sub-1")
 
 
-@pytest.mark.parametrize("ratios", [(0, 1, 1), (1, -1, 1), (0.5, 0.5), (float("nan"), 1, 1)])
+@pytest.mark.parametrize("ratios", [(0, 50, 50), (101, -2, 1), (0.5, 0.5), (float("nan"), 1, 1)])
 def test_ratios_that_are_none(ratios: tuple[float, ...]) -> None:
-    with pytest.raises(InputError, match="ratios"):
+    with pytest.raises(InputError, match="ratios: give three numbers"):
         check_ratios(ratios)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "total"), [((70, 10, 10), "90"), ((0.7, 0.2, 0.2), "1.1"), ((7, 1, 2), "10"), ((70, 0.1, 0.2), "70.3")]
+)
+def test_ratios_that_do_not_add_up_are_refused(ratios: tuple[float, ...], total: str) -> None:
+    with pytest.raises(InputError, match=f"they add up to {total}; give percentages"):
+        check_ratios(ratios)
+
+
+@pytest.mark.parametrize(
+    "ratios", [(70, 10, 20), (0.7, 0.1, 0.2), (33.3, 33.3, 33.3), (0.333, 0.333, 0.333), (1, 0, 0)]
+)
+def test_shares_and_percentages_add_up_to_one(ratios: tuple[float, ...]) -> None:
+    found = check_ratios(ratios)
+    assert sum(found) == pytest.approx(1, abs=1e-12)
+    assert found == pytest.approx([ratio / sum(ratios) for ratio in ratios])
 
 
 @settings(max_examples=30)

@@ -105,6 +105,25 @@ def test_the_loss_is_cross_entropy_over_the_labelled_tokens(make_model):
     torch.testing.assert_close(report_loss(outputs.logits, labels, None, 8), picked.sum() / 8)
 
 
+@pytest.mark.parametrize("cap", [None, 2.0])
+def test_the_loss_alone_is_the_loss_beside_all_logits(make_model, text_config, cap):
+    model = make_model(text_config={**text_config.to_dict(), "final_logit_softcapping": cap})
+    features, labels, weights = torch.randn(2, 4, 24, requires_grad=True), ids(2), torch.rand(2, 9)
+    labels[:, :6] = -100
+    labels[1, 6:8] = -100
+    for settings in ({}, {"loss_weights": weights}, {"loss_weights": weights, "num_items_in_batch": 8}):
+        whole, alone = (
+            model(ids(2), image_features=features, labels=labels, loss_only=loss_only, **settings)
+            for loss_only in (False, True)
+        )
+        assert alone.logits is None
+        torch.testing.assert_close(alone.loss, whole.loss, atol=1e-6, rtol=1e-6)
+        one, other = (torch.autograd.grad(outputs.loss, features)[0] for outputs in (alone, whole))
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+    with pytest.raises(ValueError, match="no labels"):
+        model(ids(2), image_features=features, loss_only=True)
+
+
 def test_generation_from_features_is_generation_from_pixels(make_model, volumes):
     model = make_model()
     settings = {"max_new_tokens": 6, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}

@@ -170,12 +170,11 @@ def test_what_does_not_fit_is_told(parts: Path, tmp_path: Path, monkeypatch: pyt
         load_language_part(parts / "vision_model")
     with pytest.raises(InputError, match="give nf4 or none"):
         load_language_part(parts / "language_model", quantisation="int3")
-    monkeypatch.setattr("brain3d.model.parts.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pip install 'brain3d\[nf4\]'"):
-        load_language_part(parts / "language_model", quantisation="nf4")
-    monkeypatch.setattr("brain3d.model.parts.find_spec", lambda name: object())
     with pytest.raises(InputError, match="needs a CUDA GPU"):
         load_language_part(parts / "language_model", quantisation="nf4")
+    monkeypatch.setattr("brain3d.model.quantisation.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'brain3d\[nf4\]'"):
+        load_language_part(parts / "language_model", quantisation="nf4", device="cuda")
 
 
 class Hub:

@@ -15,8 +15,8 @@ from tiny_model import build_model
 
 import brain3d
 from brain3d.reading import Reader, available_models
-from brain3d.reading.engine import patches_to_voxels, pick_device
-from brain3d.reading.evidence import suspected_point
+from brain3d.reading.engine import pick_device
+from brain3d.reading.evidence import patches_to_voxels, suspected_point
 from brain3d.reading.models import find_model
 from brain3d.scans import InputError
 

@@ -79,5 +79,4 @@ def test_tissue_in_one_slice_and_of_one_value_is_no_trouble() -> None:
     inside = np.zeros(SHAPE, dtype=bool)
     inside[8] = True
     slope = slope_of(np.full(400, 5.0), inside)
-    assert np.isfinite(slope).all()
     assert np.abs(slope).max() < 1e-6

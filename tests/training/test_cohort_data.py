@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brain3d.cohort import Cohort, open_volumes, study_volume
-from brain3d.reports import mirror_findings, mirror_text, parse_findings
+from brain3d.reports import mirror_fault, mirror_findings, mirror_text, parse_findings
 from brain3d.scans import InputError, VolumeSpec
 from brain3d.scans.cache import CacheError
 from brain3d.training.augment import augmented
@@ -21,7 +21,6 @@ from brain3d.training.cohort_data import (
     StudyError,
     UnreadableScan,
     load_data,
-    mirror_fault,
 )
 
 from .small_parts import COUNT, SHAPE, SPACING_MM, small_cohort

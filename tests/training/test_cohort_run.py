@@ -311,6 +311,7 @@ def test_a_scan_that_cannot_be_read_is_named_and_skipped_only_where_asked(
         ("stages.warm-up.mirror=2", "mirror must be within"),
         ("stages.warm-up.decay=linear", "decay is 'linear'"),
         ("quantisation=int3", "quantisation is 'int3'"),
+        ("quantisation=nf4", "needs a CUDA GPU"),
         ("precision=half", "precision is 'half'"),
         ("phantom=1", "unknown key 'phantom'"),
         ("tensorboard=yes please", "expected bool"),
@@ -323,3 +324,12 @@ def test_a_wrong_override_is_named(cohort: Path, tmp_path: Path, override: str, 
     with pytest.raises(InputError, match=message):
         run_recipe(RECIPES / "finetune.yaml", changes)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("language", "message"), [("full", "cannot learn in full"), ("lora", "let the last stage alone have it")]
+)
+def test_what_4_bits_cannot_learn_is_refused(cohort: Path, tmp_path: Path, language: str, message: str) -> None:
+    changes = [f"data={cohort}", "model=brain3d-mini", f"output={tmp_path / 'run'}", "quantisation=nf4"]
+    with pytest.raises(InputError, match=message):
+        run_recipe(RECIPES / "finetune.yaml", [*changes, f"stages.warm-up.parts.language={language}"])

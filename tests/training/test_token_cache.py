@@ -105,6 +105,27 @@ def test_what_is_in_use_is_never_removed(tmp_path: Path) -> None:
         assert [key(number) in cache for number in range(3)] == [False, True, True]
 
 
+@pytest.mark.parametrize("book", [b"", b"what", b"%20d" % 10**12], ids=["empty", "garbled", "too large"])
+def test_the_bound_holds_whatever_the_count_says(tmp_path: Path, book: bytes) -> None:
+    """Too large it is where a process was killed before its entry was there, or where entries were removed by hand."""
+    with TokenCache(tmp_path, max_gb=10_000e-9) as cache, TokenCache(tmp_path, max_gb=10_000e-9) as other:
+        for number, each in enumerate((cache, other, cache, other, cache)):
+            (tmp_path / "lock").write_bytes(book)
+            each.add(key(number), tokens(number))
+            each.release()
+            assert cache.size() == sum(file.stat().st_size for file in files(tmp_path)) <= 10_000
+        assert key(4) in other
+        assert cache.counts.removed + other.counts.removed == 3
+
+
+def test_many_instances_share_one_bound(tmp_path: Path) -> None:
+    for number in range(6):
+        with TokenCache(tmp_path, max_gb=10_000e-9) as cache:
+            cache.add(key(number), tokens(number))
+            assert key(number) in cache
+            assert cache.size() <= 10_000
+
+
 def test_what_a_process_used_that_ended_without_a_word_may_go(tmp_path: Path) -> None:
     process = SPAWN.Process(target=add_and_be_killed, args=(tmp_path,))
     process.start()

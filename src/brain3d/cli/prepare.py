@@ -62,7 +62,9 @@ def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
 def _add_preparing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, metavar="COHORT", help="the folder to make")
     parser.add_argument("--split", choices=PROCEDURES, help="how subjects are split (default: stratified)")
-    parser.add_argument("--ratios", metavar="A/B/C", help="train/validation/test (default: 70/10/20)")
+    parser.add_argument(
+        "--ratios", metavar="A/B/C", help="train/validation/test in percent, or as shares of 1 (default: 70/10/20)"
+    )
     # Not called seed: the seeds of `brain3d report` are checked by what a generator of torch takes.
     parser.add_argument("--seed", type=int, dest="split_seed", metavar="N", help="of splits and templates (default: 0)")
     parser.add_argument("--copy", action="store_true", help="copy the images too, so that the folder stands alone")
@@ -153,8 +155,10 @@ def _ratios(given: str) -> tuple[float, float, float]:
 
     try:
         return check_ratios([float(part) for part in given.split("/")])
-    except (ValueError, InputError):
-        raise InputError(f"--ratios {given}: give train/validation/test, such as 70/10/20, train above 0") from None
+    except ValueError:
+        raise InputError(f"--ratios {given}: give train/validation/test, such as 70/10/20") from None
+    except InputError as error:
+        raise InputError(f"--ratios {given}: {str(error).removeprefix('ratios: ')}") from None
 
 
 def _spec(model: str) -> VolumeSpec:

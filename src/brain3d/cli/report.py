@@ -60,6 +60,13 @@ def add_parser(commands: Subparsers[Any]) -> argparse.ArgumentParser:
     add_model_arguments(parser)
     add_base_arguments(parser)
     parser.add_argument(
+        "--nf4",
+        action="store_const",
+        const="nf4",
+        dest="quantisation",
+        help="keep the language model in 4 bits (NF4): for a CUDA GPU, with bitsandbytes (the extra nf4)",
+    )
+    parser.add_argument(
         "--seed",
         type=int,
         default=0,
@@ -110,7 +117,8 @@ def _run_one(args: argparse.Namespace, source: str | Path) -> None:
             print(f"brain3d: {scan.series.why}", file=sys.stderr)
         from brain3d.reading import load
 
-        reader = load(args.model, device=args.device, vision=args.vision, language=args.language)
+        bases = {"vision": args.vision, "language": args.language}
+        reader = load(args.model, device=args.device, quantisation=args.quantisation, **bases)
         ready = reader.prepared(scan, brain_extraction=args.brain_extraction)
         drawn = False if args.greedy else None
         report = reader.report(ready, mirror_check=not args.no_mirror_check, seed=args.seed, do_sample=drawn)

@@ -83,7 +83,8 @@ def run_many(args: argparse.Namespace) -> int:
     with only_results_on_stdout():
         from brain3d.reading import load
 
-        reader = load(args.model, device=args.device, vision=args.vision, language=args.language)
+        bases = {"vision": args.vision, "language": args.language}
+        reader = load(args.model, device=args.device, quantisation=args.quantisation, **bases)
         with _refusing(args.output):
             folder.mkdir(exist_ok=True)
             sweep(folder, [place.name, *(study.name for study in mine)])

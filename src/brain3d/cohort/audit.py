@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,11 +15,11 @@ from brain3d.cohort.manifest import SPLITS, Study
 from brain3d.cohort.probe import SOME, STRONG, Probe, probe, scan_features, told
 from brain3d.cohort.splits import person_of
 from brain3d.cohort.volumes import is_published, volume_key
-from brain3d.reports.parse import parse_findings
+from brain3d.reports import parse_findings, report_fault
 from brain3d.scans.cache import VolumeCache
 from brain3d.scans.types import VolumeSpec
 
-AUDIT_VERSION = "1.0"
+AUDIT_VERSION = "1.1"
 MOST_TOLD = 10
 FILES = "the files' geometry and background"
 BACKGROUND = "the background of the prepared volumes"
@@ -44,6 +44,15 @@ class Copied:
 
 
 @dataclass(frozen=True)
+class Faulty:
+    """A study whose report training refuses, and why."""
+
+    study: str
+    split: str | None
+    fault: str
+
+
+@dataclass(frozen=True)
 class Audit:
     """What was found. `compared` says whether volumes were looked at for scans that are only nearly the same;
     `background` is None where there are no volumes."""
@@ -58,12 +67,13 @@ class Audit:
     copied: Copied
     files: Probe
     background: Probe | None
+    faulty: tuple[Faulty, ...]
 
     @property
     def warnings(self) -> int:
         """How many of the checks found something."""
         probes = [one.verdict in (SOME, STRONG) for one in (self.files, self.background) if one is not None]
-        return sum([bool(self.shared), bool(self.duplicates), self.copied.ill > 0, *probes])
+        return sum([bool(self.shared), bool(self.duplicates), self.copied.ill > 0, bool(self.faulty), *probes])
 
     def to_dict(self) -> dict[str, Any]:
         """The content of audit.json."""
@@ -76,6 +86,7 @@ class Audit:
         lines += _told_shared(self.shared)
         lines += _told_duplicates(self.duplicates, self.across, self.compared)
         lines += _told_copied(self.copied)
+        lines += _told_faulty(self.faulty)
         lines += told(self.files, FILES)
         lines += told(self.background, BACKGROUND) if self.background is not None else []
         return "\n".join(lines) + "\n"
@@ -104,6 +115,7 @@ def audit_cohort(cohort: Cohort, facts: Mapping[str, Facts], spec: VolumeSpec | 
         copied=_copied(cohort.studies, reports, healthy),
         files=probe(features, labels),
         background=probe(volume_features(seen), labels) if volumes and len(seen) == len(firsts) else None,
+        faulty=tuple(_faulty(cohort.studies)),
     )
 
 
@@ -135,11 +147,23 @@ def _reach(head: np.ndarray, axis: int, end: int) -> float:
     return float(np.argmax(filled if end == 0 else filled[::-1])) if filled.any() else float(len(filled))
 
 
+def _text(study: Study) -> str | None:
+    return None if study.report is None else study.report.read_text(encoding="utf-8", errors="replace").strip()
+
+
 def _report(study: Study) -> str | None:
     """The report in lower case with single spaces, so that only its words count."""
-    if study.report is None:
-        return None
-    return " ".join(study.report.read_text(encoding="utf-8", errors="replace").lower().split())
+    text = _text(study)
+    return None if text is None else " ".join(text.lower().split())
+
+
+def _faulty(studies: Sequence[Study]) -> Iterator[Faulty]:
+    """The studies whose report says two things, or cannot be mirrored with its image."""
+    for study in studies:
+        text = _text(study)
+        fault = None if text is None else report_fault(text, study.healthy)
+        if fault is not None:
+            yield Faulty(study.id, study.split, fault)
 
 
 def _is_healthy(study: Study, report: str | None) -> bool | None:
@@ -202,6 +226,14 @@ def _told_duplicates(pairs: Sequence[Pair], across: Sequence[Pair], compared: bo
         lines.append(f"{pair.first} and {pair.second}: {how}{', mirrored' if pair.kind == 'mirrored' else ''}{where}")
     head = f"PAIRS THAT SHOW ONE HEAD: {len(pairs)}, {len(across)} of them across splits{unseen}."
     return [head, *lines, *_more(len(pairs))]
+
+
+def _told_faulty(faulty: Sequence[Faulty]) -> list[str]:
+    if not faulty:
+        return ["No report contradicts itself."]
+    lines = [f"{one.study} ({one.split or 'no split'}): {one.fault}" for one in faulty[:MOST_TOLD]]
+    head = f"REPORTS THAT TRAINING REFUSES: {len(faulty)}. Mend them; `faulty=leave_out` trains without them."
+    return [head, *lines, *_more(len(faulty))]
 
 
 def _more(count: int) -> list[str]:

@@ -15,6 +15,7 @@ from brain3d.scans.types import InputError
 STRATIFIED, HASHED, PUBLISHED = "stratified", "hashed", "published"
 PROCEDURES = (STRATIFIED, HASHED, PUBLISHED)
 RATIOS = (0.7, 0.1, 0.2)
+ROUNDING = 0.005  # of the sum of given ratios
 HEALTHY = "healthy"
 LEAST_STRATUM = 3  # a stratum of fewer subjects cannot be in every split
 
@@ -69,10 +70,16 @@ def joined_stratum(strata: Sequence[str]) -> str:
 
 
 def check_ratios(ratios: Sequence[float]) -> tuple[float, float, float]:
-    """Shares of train, validation and test that add up to 1. InputError for any others; train must not be empty."""
+    """Shares of train, validation and test that add up to 1, out of shares or percentages.
+
+    InputError for what is neither: each must be 0 or more, train above 0, and the sum 1 or 100 but for rounding
+    (33.3/33.3/33.3). Numbers that add up to anything else are mostly a slip.
+    """
     total = sum(ratios)
-    if len(ratios) != 3 or not all(ratio >= 0 for ratio in ratios) or not total > 0 or not ratios[0] > 0:
+    if len(ratios) != 3 or not all(ratio >= 0 for ratio in ratios) or not ratios[0] > 0:
         raise InputError("ratios: give three numbers, train/validation/test, such as 70/10/20; train above 0")
+    if not any(abs(total - whole) <= ROUNDING * whole for whole in (1, 100)):
+        raise InputError(f"ratios: they add up to {total:g}; give percentages that add up to 100, or shares of 1")
     train, validation, test = (ratio / total for ratio in ratios)
     return train, validation, test
 

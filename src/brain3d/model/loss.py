@@ -27,14 +27,26 @@ def report_loss(
     """
     if logits.shape[:2] != labels.shape:
         raise ValueError(f"labels have shape {tuple(labels.shape)}, the logits {tuple(logits.shape[:2])}")
-    targets = labels[:, 1:]
-    losses = nn.functional.cross_entropy(
-        logits[:, :-1].float().transpose(1, 2), targets, ignore_index=IGNORED, reduction="none"
-    )
-    counted = (targets != IGNORED).to(losses.dtype)
-    if weights is not None:
-        if weights.shape != labels.shape:
-            raise ValueError(f"loss_weights have shape {tuple(weights.shape)}, the labels {tuple(labels.shape)}")
-        counted = counted * weights[:, 1:]
-    total = counted.sum() if num_items is None else num_items
-    return (losses * counted).sum() / total
+    return token_loss(logits[:, :-1][predicts(labels)], labels, weights, num_items)
+
+
+def predicts(labels: torch.Tensor) -> torch.Tensor:
+    """Labels (B, L) -> (B, L - 1) bool: the positions whose next token is learned."""
+    return labels[:, 1:] != IGNORED
+
+
+def token_loss(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    weights: torch.Tensor | None = None,
+    num_items: int | torch.Tensor | None = None,
+) -> torch.Tensor:
+    """As `report_loss`, of logits (n, vocabulary) at the positions that `predicts(labels)` names, in their order."""
+    learned = predicts(labels)
+    losses = nn.functional.cross_entropy(logits.float(), labels[:, 1:][learned], reduction="none")
+    if weights is None:
+        return losses.sum() / (len(losses) if num_items is None else num_items)
+    if weights.shape != labels.shape:
+        raise ValueError(f"loss_weights have shape {tuple(weights.shape)}, the labels {tuple(labels.shape)}")
+    counted = weights[:, 1:][learned].to(losses.dtype)
+    return (losses * counted).sum() / (counted.sum() if num_items is None else num_items)

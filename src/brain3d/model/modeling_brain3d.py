@@ -27,9 +27,12 @@ from transformers.utils.generic import can_return_tuple
 from brain3d.model.compression import PerceiverCompression, build_compression
 from brain3d.model.configuration_brain3d import Brain3DConfig
 from brain3d.model.inflation import inflate
-from brain3d.model.loss import report_loss
+from brain3d.model.loss import predicts, report_loss, token_loss
 from brain3d.model.projector import Brain3DProjector, FeatureStandardiser, initial_scale
 from brain3d.model.tower import Brain3DVisionTower
+
+WHOLE_IN_4_BITS = ("model.vision_tower", "model.compression", "model.projector", "model.evidence_head", "lm_head")
+"""What is not quantised where the language model is."""
 
 LORA_TARGET_PATTERN = r"(?:.*\.)?language_model\..*\.[qkvo]_proj"
 """PEFT `target_modules`: the language model's attention only. SigLIP uses the same names in the tower."""
@@ -68,6 +71,7 @@ class Brain3DPreTrainedModel(PreTrainedModel):
     _supports_flash_attn = True
     _supports_sdpa = True
     _supports_attention_backend = True
+    is_loaded_in_4bit = False  # what transformers and PEFT ask; set where it is
 
     @classmethod
     def from_pretrained(cls, *args: Any, dtype: torch.dtype | str = torch.float32, **kwargs: Any) -> Any:
@@ -315,6 +319,7 @@ class Brain3DForConditionalGeneration(Brain3DPreTrainedModel, GenerationMixin):
         loss_weights: torch.Tensor | None = None,
         num_items_in_batch: int | torch.Tensor | None = None,
         logits_to_keep: int = 0,
+        loss_only: bool = False,
         **kwargs: Any,
     ) -> Brain3DCausalLMOutputWithPast:
         """As `Brain3DModel.forward`, with logits and a loss.
@@ -324,7 +329,13 @@ class Brain3DForConditionalGeneration(Brain3DPreTrainedModel, GenerationMixin):
             loss_weights: (B, L), the weight of each label; see `report_loss`.
             num_items_in_batch: divides the summed loss instead of the batch's own count (accumulation).
             logits_to_keep: logits of so many last positions only; 0 keeps all.
+            loss_only: with labels: logits are made where the next token is learned, for the loss, and not returned.
+
+        Raises:
+            ValueError: as `Brain3DModel.forward`; `loss_only` without labels.
         """
+        if loss_only and labels is None:
+            raise ValueError("loss_only is true, but there are no labels")
         outputs = self.model(
             input_ids=input_ids,
             pixel_values=pixel_values,
@@ -337,11 +348,13 @@ class Brain3DForConditionalGeneration(Brain3DPreTrainedModel, GenerationMixin):
             return_dict=True,
             **kwargs,
         )
-        logits = self.lm_head(outputs.last_hidden_state[:, -logits_to_keep:])
-        cap = self.config.text_config.final_logit_softcapping
-        if cap is not None:
-            logits = torch.tanh(logits / cap) * cap
-        loss = None if labels is None else report_loss(logits, labels, loss_weights, num_items_in_batch)
+        states, logits, loss = outputs.last_hidden_state, None, None
+        if labels is not None and loss_only:
+            learned = self.next_token_logits(states[:, :-1][predicts(labels)])
+            loss = token_loss(learned, labels, loss_weights, num_items_in_batch)
+        else:
+            logits = self.next_token_logits(states[:, -logits_to_keep:])
+            loss = None if labels is None else report_loss(logits, labels, loss_weights, num_items_in_batch)
         return Brain3DCausalLMOutputWithPast(
             loss=loss,
             logits=logits,
@@ -350,6 +363,12 @@ class Brain3DForConditionalGeneration(Brain3DPreTrainedModel, GenerationMixin):
             attentions=outputs.attentions,
             image_hidden_states=outputs.image_hidden_states,
         )
+
+    def next_token_logits(self, states: torch.Tensor) -> torch.Tensor:
+        """The language model's last states (..., d) -> (..., vocabulary)."""
+        logits = self.lm_head(states)
+        cap = self.config.text_config.final_logit_softcapping
+        return logits if cap is None else torch.tanh(logits / cap) * cap
 
     def prepare_inputs_for_generation(
         self,

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from transformers import (
     AutoTokenizer,
-    BitsAndBytesConfig,
     Gemma3ForCausalLM,
     Gemma3ForConditionalGeneration,
     GenerationConfig,
@@ -28,13 +26,13 @@ from brain3d.model.configuration_brain3d import Brain3DConfig
 from brain3d.model.inflation import inflate
 from brain3d.model.modeling_brain3d import Brain3DForConditionalGeneration
 from brain3d.model.projector import Brain3DProjector, FeatureStandardiser, initial_scale
+from brain3d.model.quantisation import quantised
 from brain3d.model.quiet import quiet
 from brain3d.model.weights import find_part, read_config
 from brain3d.scans.types import InputError
 
 VISION_PART = "google/medsiglip-448"
 LANGUAGE_PART = "google/medgemma-1.5-4b-it"
-QUANTISATIONS = ("nf4",)
 HEAD_VOXELS = 96  # of 2 mm, along the plane
 
 
@@ -102,8 +100,8 @@ def load_language_part(
 
     Args:
         where: a hub name or a folder with config.json, weights and tokenizer.
-        quantisation: "nf4" for 4-bit NormalFloat with double quantisation (arXiv 2305.14314), which needs bitsandbytes
-            and a GPU; None for weights as they are.
+        quantisation: "nf4" for linear layers in 4 bits, which needs bitsandbytes and a GPU (`quantised`); None for
+            weights as they are.
         dtype: of the weights in memory, or of the computation where they are quantised.
         device: where the weights go.
         tokenizer: a folder that may hold the tokenizer where that of the weights does not.
@@ -112,7 +110,7 @@ def load_language_part(
         InputError: as `load_vision_part`; an unknown quantisation, or one that this machine cannot do.
     """
     given, what = str(where), "the language model"
-    settings = _quantised(quantisation, dtype, torch.device(device))
+    settings = quantised(quantisation, dtype, device)
     folder = find_part(where, what)
     kind = read_config(folder, given).get("model_type")
     if kind not in ("gemma3_text", "gemma3"):
@@ -188,14 +186,13 @@ def assemble(
         language = load_language_part(language, quantisation=quantisation, dtype=dtype, device=device)
     config = _composite_config(vision, language, choices)
     model = _composite(vision, language.model, config, dtype)
-    quantised = model.is_loaded_in_4bit  # such weights lie where they were loaded
     moved: tuple[torch.nn.Module, ...] = (
         model.model.vision_tower,
         model.model.compression,
         model.model.projector,
         *_optional(model),
     )
-    for part in moved if quantised else (model,):
+    for part in moved if model.is_loaded_in_4bit else (model,):  # such weights lie where they were loaded
         part.to(device)
     return model.eval(), language.tokenizer
 
@@ -262,25 +259,6 @@ def _text_half(model: Gemma3ForConditionalGeneration) -> Gemma3ForCausalLM:
     causal.generation_config = model.generation_config
     causal.is_loaded_in_4bit = bool(getattr(model, "is_loaded_in_4bit", False))
     return causal
-
-
-def _quantised(quantisation: str | None, dtype: torch.dtype, device: torch.device) -> dict[str, Any]:
-    """What `from_pretrained` is told besides; InputError where this machine cannot do it."""
-    if quantisation is None:
-        return {}
-    if quantisation not in QUANTISATIONS:
-        raise InputError(f"quantisation {quantisation!r}: give {', '.join(QUANTISATIONS)} or none")
-    if find_spec("bitsandbytes") is None:
-        raise InputError("quantisation nf4: needs bitsandbytes; run `pip install 'brain3d[nf4]'`")
-    if device.type != "cuda":
-        raise InputError("quantisation nf4: needs a CUDA GPU; leave it out on a CPU")
-    settings = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
-    )
-    return {"quantization_config": settings, "device_map": {"": device}}
 
 
 @contextmanager

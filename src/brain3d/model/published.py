@@ -57,6 +57,7 @@ def load_published(
     language: str | Path,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
+    quantisation: str | None = None,
 ) -> tuple[Brain3DForConditionalGeneration, PreTrainedTokenizerBase]:
     """The model in a folder of the published layout, and its tokenizer.
 
@@ -65,13 +66,20 @@ def load_published(
         given: the folder as the caller gave it, for error messages.
         vision, language: its base models, by folder or hub name, be they in the folder or not.
         dtype, device: of all its parts.
+        quantisation: "nf4" for the language model in 4 bits. Not with adapters: what they add to a weight is mostly
+            less than half a step between two of its 16 values, and would be rounded away.
 
     Raises:
         InputError: a part is missing, damaged, of another architecture, or does not fit the others.
     """
     projector = read_projector(folder / PROJECTOR_FILE, f"{given}/{PROJECTOR_FILE}")
     tower = load_vision_part(vision, dtype=dtype)
-    text = load_language_part(language, dtype=dtype, device=device, tokenizer=folder)
+    if quantisation is not None and (folder / LORA_FOLDER).is_dir():
+        raise InputError(
+            f"{given}: {LORA_FOLDER}/ cannot be merged into weights of 4 bits; run `brain3d convert {given} OUT`, and "
+            "load OUT in 4 bits"
+        )
+    text = load_language_part(language, quantisation=quantisation, dtype=dtype, device=device, tokenizer=folder)
     _check_fit(projector, tower.config.hidden_size, text.model.config.hidden_size, given)
     if (folder / LORA_FOLDER).is_dir():
         merged = merge_lora(text.model, folder / LORA_FOLDER, f"{given}/{LORA_FOLDER}")

@@ -13,9 +13,11 @@ from transformers.models.siglip.modeling_siglip import SiglipEncoder, SiglipPreT
 
 from brain3d.model.configuration_brain3d import Brain3DConfig
 from brain3d.model.positions import PublishedPositions, VolumePositions
+from brain3d.model.repeated import one_for_each_column
 
 TOGETHER = 3  # volumes that are encoded together where empty patches are skipped
 NEARLY_EMPTY = -0.999  # outside the head a prepared volume is -1
+BIASED_ATTENTION = ("sdpa", "eager")  # transformers' names of those that take a number for each key
 
 
 class VolumePatchEmbedding(nn.Module):
@@ -34,6 +36,7 @@ class VolumePatchEmbedding(nn.Module):
         hidden, patch = config.vision_config.hidden_size, config.patch_size
         self.token_grid = config.token_grid
         self.depth_stride, self.depth_padding = config.depth_stride, config.depth_padding
+        self.background = 0.0 if config.preprocessing == "published" else -1.0
         self.weight = nn.Parameter(torch.empty(hidden, 1, config.depth_patch_size, patch, patch))
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.contralateral = nn.Parameter(torch.zeros_like(self.weight)) if config.contralateral else None
@@ -60,6 +63,13 @@ class VolumePatchEmbedding(nn.Module):
     def occupied(self, volume: torch.Tensor) -> torch.Tensor:
         """(B, 1, D, H, W) -> (B, N) bool: the patches that hold anything but background."""
         return (self.patches(volume) > NEARLY_EMPTY).any(-1).flatten(1)
+
+    def blank(self, volume: torch.Tensor) -> torch.Tensor:
+        """(B, 1, D, H, W) -> (B, D', H' * W') bool: the patches of background alone, which are all embedded alike."""
+        found = (self.patches(volume) == self.background).all(-1)
+        if self.contralateral is None:
+            return found
+        return found & (self.patches(volume.flip(-1)) == self.background).all(-1)
 
 
 class VolumeEmbeddings(nn.Module):
@@ -109,15 +119,35 @@ class Brain3DVisionTower(SiglipPreTrainedModel):
 
     def forward(self, pixel_values: torch.Tensor) -> BaseModelOutput:
         """Volumes (B, 1, D, H, W) in [-1, 1] -> `last_hidden_state` (B, N, hidden), in (d, h, w) order."""
-        states = self.embeddings(pixel_values)
-        if self.empty is None:
-            return BaseModelOutput(last_hidden_state=self._encode(states))
-        occupied = self.embeddings.patch_embedding.occupied(pixel_values)
-        return BaseModelOutput(last_hidden_state=self._encode_occupied(states, occupied, self.empty))
+        states, patches = self.embeddings(pixel_values), self.embeddings.patch_embedding
+        if self.empty is not None:
+            encoded = self._encode_occupied(states, patches.occupied(pixel_values), self.empty)
+        elif self._blanks_are_alike() and bool((blank := patches.blank(pixel_values)).any()):
+            encoded = torch.cat([self._encode_distinct(states[i : i + 1], blank[i]) for i in range(len(states))])
+        else:
+            encoded = self._encode(states)
+        return BaseModelOutput(last_hidden_state=encoded)
 
-    def _encode(self, states: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
-        mask = None if kept is None else create_bidirectional_mask(self.config, states, kept)
+    def _encode(self, states: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         return self.post_layernorm(self.encoder(inputs_embeds=states, attention_mask=mask).last_hidden_state)
+
+    def _blanks_are_alike(self) -> bool:
+        """Whether all blank patches of a column are the same token to the encoder.
+
+        The published signal adds the same number to every channel along depth. Every layer reads the tokens through a
+        layer norm, and so does what comes after the last: that number is subtracted again, and nothing ever sees it.
+        """
+        biased = self.encoder.config._attn_implementation in BIASED_ATTENTION
+        return biased and isinstance(self.embeddings.positions, PublishedPositions)
+
+    def _encode_distinct(self, states: torch.Tensor, blank: torch.Tensor) -> torch.Tensor:
+        """One volume's tokens (1, N, hidden), those of blank patches once for each column: the same, for less work.
+
+        Two thirds of a head without its skull are air, in the published volume.
+        """
+        found = one_for_each_column(blank)
+        encoded = self._encode(states.index_select(1, found.kept), found.attention_bias(states.dtype))
+        return encoded.index_select(1, found.whose)
 
     def _encode_occupied(self, states: torch.Tensor, occupied: torch.Tensor, empty: torch.Tensor) -> torch.Tensor:
         """Only the patches that hold something attend and are attended to; every other gets the token `empty`.
@@ -134,7 +164,8 @@ class Brain3DVisionTower(SiglipPreTrainedModel):
         order = occupied.int().argsort(dim=1, descending=True, stable=True)[:, : int(occupied.sum(1).max())]
         kept = occupied.gather(1, order)
         places = order[..., None].expand(-1, -1, states.shape[-1])
-        encoded = self._encode(states.gather(1, places), kept)
+        packed = states.gather(1, places)
+        encoded = self._encode(packed, create_bidirectional_mask(self.config, packed, kept))
         blank = empty.to(encoded.dtype)
         return blank.expand_as(states).scatter(1, places, torch.where(kept[..., None], encoded, blank))
 

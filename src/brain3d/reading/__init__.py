@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from brain3d.reading.converting import convert
     from brain3d.reading.decoding import Decoding, Written
-    from brain3d.reading.engine import Engine
     from brain3d.reading.loading import load
     from brain3d.reading.models import available_models, sample_scan
+    from brain3d.reading.protocol import Engine
     from brain3d.reading.reader import Reader
 
 __all__ = ["Decoding", "Engine", "Reader", "Written", "available_models", "convert", "load", "sample_scan"]
 
 _HOME = {
     "Decoding": "decoding",
-    "Engine": "engine",
+    "Engine": "protocol",
     "Reader": "reader",
     "Written": "decoding",
     "available_models": "models",

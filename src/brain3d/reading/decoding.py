@@ -35,6 +35,11 @@ class Decoding:
         if self.do_sample and not self.temperature > 0:
             raise InputError(f"temperature {self.temperature}: must be above zero; for greedy decoding do not sample")
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the likeliest word is taken each time, and none is ruled out."""
+        return not self.do_sample and not self._rules()
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as a report states them."""
         shared = {"max_new_tokens": self.max_new_tokens, "seed": self.seed, **self._rules()}

@@ -1,4 +1,4 @@
-"""What a `Reader` asks of a model, and the model that answers it. The only module of reading that needs torch."""
+"""A Brain3D model as a `Reader` asks it (`protocol.Engine`). The only module of reading that needs torch."""
 
 from __future__ import annotations
 
@@ -6,66 +6,24 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from brain3d.reading.decoding import Decoding, Written
+from brain3d.reading.evidence import patches_to_voxels
 from brain3d.reading.models import Identity, PublishedSource, weight_bytes
+from brain3d.reading.protocol import Features
 from brain3d.scans import InputError, Scan, Volume, VolumeSpec, check_method, prepare, published_volume
 
 if TYPE_CHECKING:
     import torch
 
     from brain3d.model import Brain3DForConditionalGeneration, Brain3DProcessor
+    from brain3d.model.greedy import GreedyDecoder
 
 DEVICES = ("auto", "cpu", "cuda")
 PUBLISHED = "published"
-Features = Any  # what an engine knows of one volume, handed back to it as it came
-
-
-class Engine(Protocol):
-    """A model as a reader sees it: arrays in, words and arrays out. Volumes are (1, D, H, W) on `spec`."""
-
-    @property
-    def identity(self) -> Identity:
-        """Name, version, hash."""
-
-    @property
-    def spec(self) -> VolumeSpec:
-        """The grid of the volumes."""
-
-    @property
-    def compat(self) -> str | None:
-        """Whose arithmetic the model follows where it is not this project's own: "published", or None."""
-
-    @property
-    def decoding(self) -> Decoding:
-        """How the model's words are chosen where the caller does not say."""
-
-    def settings(self) -> dict[str, Any]:
-        """What a report's `generation` says of the model's side: prompt, device, dtype and why."""
-
-    def prepare(self, scan: Scan, brain_extraction: str) -> Volume:
-        """The volume that the model sees of a scan."""
-
-    def encode(self, volumes: Sequence[np.ndarray]) -> list[Features]:
-        """What the model sees of each volume; a volume's features do not depend on the others."""
-
-    def write(self, features: Sequence[Features], decoding: Decoding) -> list[Written]:
-        """The text for each volume."""
-
-    def score(self, features: Features, text: str, beside: str | None = None) -> float:
-        """The log-probability that the model gives to `text`, with its end, as the report of one volume.
-
-        `beside` another text, of its opening alone: through the first token that the other does not share.
-        """
-
-    def visual_tokens(self, volumes: Sequence[np.ndarray]) -> np.ndarray:
-        """(B, K, d) float32: what the language model is given."""
-
-    def evidence(self, volume: np.ndarray) -> np.ndarray | None:
-        """Probability of a lesion at every voxel (D, H, W) float32; None for a model without that head."""
 
 
 def pick_device(device: str) -> torch.device:
@@ -81,22 +39,6 @@ def pick_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def patches_to_voxels(
-    patches: np.ndarray,
-    shape: tuple[int, int, int],
-    size: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int] = (0, 0, 0),
-) -> np.ndarray:
-    """Values per patch (D', H', W') as a map (D, H, W): linear between their centres, constant beyond."""
-    from scipy import ndimage
-
-    sizes = zip(shape, size, stride, padding, strict=True)
-    axes = [(np.arange(n) + before - (width - 1) / 2) / step for n, width, step, before in sizes]
-    grid = np.meshgrid(*axes, indexing="ij")
-    return np.asarray(ndimage.map_coordinates(patches, grid, order=1, mode="nearest"), dtype=np.float32)
-
-
 class ModelEngine:
     """A Brain3D model with its processor on a device; float32, or bfloat16 where it is large and the device a GPU."""
 
@@ -108,23 +50,42 @@ class ModelEngine:
         device: torch.device,
         dtype_reason: str = "",
     ) -> None:
-        self.model = model.eval().to(device)
+        self.model = model.eval() if model.is_loaded_in_4bit else model.eval().to(device)  # in 4 bits it is there
         self.processor = processor
         self.device = device
         self._identity, self._dtype_reason = identity, dtype_reason
+        # How greedy words are written fast, one of `greedy.WAYS`; None: by `generate`, which is faster on a CPU.
+        self.fast = "graph" if device.type == "cuda" and not model.is_loaded_in_4bit else None
+        self._kept: GreedyDecoder | None = None
 
     @classmethod
-    def from_folder(cls, folder: Path, identity: Identity, device: torch.device, given: str) -> ModelEngine:
-        """Load a complete model folder. InputError, naming it as `given`, where it cannot be a model."""
+    def from_folder(
+        cls,
+        folder: Path,
+        identity: Identity,
+        device: torch.device,
+        given: str,
+        *,
+        quantisation: str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> ModelEngine:
+        """Load a complete model folder; `dtype` None picks one. InputError, naming it as `given`, where it is none.
+
+        `quantisation` "nf4" keeps its language model in 4 bits.
+        """
         from brain3d.model import Brain3DForConditionalGeneration, Brain3DProcessor
+        from brain3d.model.modeling_brain3d import WHOLE_IN_4_BITS
         from brain3d.model.parts import pick_dtype
+        from brain3d.model.quantisation import quantised
         from brain3d.model.quiet import quiet
 
-        dtype, reason = pick_dtype(device, weight_bytes(folder))
+        picked, reason = pick_dtype(device, weight_bytes(folder))
+        dtype = picked if dtype is None else dtype
+        settings = quantised(quantisation, dtype, device, WHOLE_IN_4_BITS)
         try:
             with quiet():
                 model, info = Brain3DForConditionalGeneration.from_pretrained(
-                    folder, dtype=dtype, output_loading_info=True, local_files_only=True
+                    folder, dtype=dtype, output_loading_info=True, local_files_only=True, **settings
                 )
                 processor = Brain3DProcessor.from_pretrained(folder)
         except Exception as error:  # each file's library raises what it likes; all of it means a damaged folder
@@ -139,20 +100,32 @@ class ModelEngine:
         return cls(model, processor, identity, device, reason)
 
     @classmethod
-    def from_published(cls, source: PublishedSource, identity: Identity, device: torch.device) -> ModelEngine:
-        """Load a checkpoint of the published system. InputError where it, or a base model, cannot be one."""
+    def from_published(
+        cls,
+        source: PublishedSource,
+        identity: Identity,
+        device: torch.device,
+        *,
+        quantisation: str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> ModelEngine:
+        """Load a checkpoint of the published system, the rest as `from_folder`.
+
+        InputError where it, or a base model, cannot be one.
+        """
         from brain3d.model import Brain3DProcessor
         from brain3d.model.parts import pick_dtype
         from brain3d.model.published import load_published
 
-        dtype, reason = pick_dtype(device, weight_bytes(source.language))
+        picked, reason = pick_dtype(device, weight_bytes(source.language))
         model, tokenizer = load_published(
             source.folder,
             source.given,
             vision=source.vision,
             language=source.language,
-            dtype=dtype,
+            dtype=picked if dtype is None else dtype,
             device=device,
+            quantisation=quantisation,
         )
         return cls(model, Brain3DProcessor.from_config(tokenizer, model.config), identity, device, reason)
 
@@ -177,10 +150,14 @@ class ModelEngine:
         return Decoding(**given)
 
     def settings(self) -> dict[str, Any]:
+        from brain3d.model.quantisation import NF4
+
         dtype = str(self.model.model.projector.linear_1.weight.dtype).removeprefix("torch.")
         compat = {} if self.compat is None else {"compat": self.compat}
         reason = {"dtype_reason": self._dtype_reason} if self._dtype_reason else {}
-        return {"prompt": self.processor.prompt, "device": self.device.type, "dtype": dtype, **reason, **compat}
+        bits = {"quantisation": NF4} if self.model.is_loaded_in_4bit else {}
+        stated = {"prompt": self.processor.prompt, "device": self.device.type, "dtype": dtype}
+        return {**stated, **bits, **reason, **compat}
 
     def prepare(self, scan: Scan, brain_extraction: str) -> Volume:
         """By the preprocessing of the model's config. The published one removes nothing: InputError where asked to."""
@@ -270,19 +247,46 @@ class ModelEngine:
         """From embeddings, so that the rules on repetition see the new words alone, never the prompt."""
         import torch
 
-        inputs = self.processor(batch_size=len(features))
+        inputs = {name: tensor.to(self.device) for name, tensor in self.processor(batch_size=len(features)).items()}
         ends = self._ends()
+        with torch.inference_mode():
+            embeds = self.model.model.merge(inputs["input_ids"], features)
+            decoder = self._decoder(embeds, decoding)
+            if decoder is None:
+                rows = self._searched(embeds, inputs["attention_mask"], ends, decoding)
+            else:
+                rows = decoder(embeds, ends, self.processor.tokenizer.pad_token_id)
+        ended = torch.isin(rows, torch.tensor(ends, device=rows.device)).any(dim=1).tolist()
+        texts = self.processor.decode(rows.cpu())
+        return [Written(text, done) for text, done in zip(texts, ended, strict=True)]
+
+    def _decoder(self, embeds: torch.Tensor, decoding: Decoding) -> GreedyDecoder | None:
+        """What writes the likeliest words fast, where nothing else is asked; kept, since a graph takes time to make."""
+        from brain3d.model.greedy import GreedyDecoder, Shape, fits
+
+        shape = Shape(len(embeds), embeds.shape[1], decoding.max_new_tokens)
+        if self.fast is None or not decoding.is_plain or not fits(self.model, shape):
+            return None
+        if self._kept is None or self._kept.shape != shape:
+            self._kept = None  # its memory, before the next one's is taken
+            self._kept = GreedyDecoder(self.model, shape, self.fast)
+        return self._kept
+
+    def _searched(
+        self, embeds: torch.Tensor, attention_mask: torch.Tensor, ends: list[int], decoding: Decoding
+    ) -> torch.Tensor:
+        """The ids (B, words) by transformers' own `generate`, which knows every rule, and draws lots from the seed."""
+        import torch
+
         devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices), torch.inference_mode(), warnings.catch_warnings():
+        with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Passing `(repetition_penalty|no_repeat_ngram_size)` with")
             torch.manual_seed(decoding.seed)
-            rows = self.model.generate(
-                inputs_embeds=self.model.model.merge(inputs["input_ids"].to(self.device), features),
-                attention_mask=inputs["attention_mask"].to(self.device),
+            rows: torch.Tensor = self.model.generate(
+                inputs_embeds=embeds,
+                attention_mask=attention_mask,
                 eos_token_id=ends,
                 pad_token_id=self.processor.tokenizer.pad_token_id,
                 **decoding.to_generate(),
             )
-        ended = torch.isin(rows, torch.tensor(ends, device=rows.device)).any(dim=1).tolist()
-        texts = self.processor.decode(rows.cpu())
-        return [Written(text, done) for text, done in zip(texts, ended, strict=True)]
+        return rows

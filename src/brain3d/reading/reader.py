@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from brain3d.reading.decoding import Decoding, Written
-from brain3d.reading.engine import Engine, Features
 from brain3d.reading.evidence import suspected_point
 from brain3d.reading.mirror_check import Checked, Pair, check, check_as_written, choose, without_side
+from brain3d.reading.protocol import Engine, Features
 from brain3d.reports import Report, mirror_text, parse_findings
 from brain3d.scans import Flag, InputError, Scan, Volume, VolumeSpec, mirror, read_scan
 from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES

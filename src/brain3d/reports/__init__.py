@@ -1,6 +1,7 @@
 """Reports: the findings schema, reading findings out of text, mirroring words, the report and its JSON."""
 
 from brain3d.reports.evidence import LesionEvidence, Reading, Span
+from brain3d.reports.faults import mirror_fault, report_fault
 from brain3d.reports.findings import (
     DEGREES,
     REGIONS,
@@ -37,12 +38,14 @@ __all__ = [
     "canonical_regions",
     "default_lexicon",
     "load_lexicon",
+    "mirror_fault",
     "mirror_findings",
     "mirror_side",
     "mirror_text",
     "overall_side",
     "parse_findings",
     "read_report",
+    "report_fault",
     "report_schema",
     "withhold_side",
 ]

@@ -9,7 +9,6 @@ from brain3d.model.parts import assemble
 from brain3d.model.processing_brain3d import Brain3DProcessor
 from brain3d.reading.engine import ModelEngine
 from brain3d.reading.models import find_model, find_published, identity, is_published
-from brain3d.scans import InputError
 from brain3d.training.plan import Plan
 
 
@@ -29,12 +28,12 @@ def load_base(
             plan.vision, plan.language, quantisation=quantisation, dtype=dtype, device=device, **choices
         )
         return model, Brain3DProcessor.from_config(tokenizer, model.config)
-    if quantisation is not None:
-        raise InputError("quantisation: for a model that is assembled out of vision and language; leave it out")
     folder = find_model(plan.model)
+    where = torch.device(device)
     if is_published(folder):
         source = find_published(folder, plan.model, None, None)
-        engine = ModelEngine.from_published(source, source.identity(), torch.device(device))
+        engine = ModelEngine.from_published(source, source.identity(), where, quantisation=quantisation, dtype=dtype)
     else:
-        engine = ModelEngine.from_folder(folder, identity(folder), torch.device(device), plan.model)
-    return engine.model.to(dtype), engine.processor
+        known = identity(folder)
+        engine = ModelEngine.from_folder(folder, known, where, plan.model, quantisation=quantisation, dtype=dtype)
+    return engine.model, engine.processor

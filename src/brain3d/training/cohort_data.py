@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,23 +11,12 @@ from tqdm import tqdm
 
 from brain3d.cohort import PUBLISHED, Study, study_volume, volume_key
 from brain3d.cohort.volumes import file_sha256
-from brain3d.reports import Findings, mirror_findings, mirror_text, overall_side, parse_findings
+from brain3d.reports import Findings, mirror_text, overall_side, parse_findings, report_fault
 from brain3d.scans import InputError, Volume, mirror
 from brain3d.scans.cache import CacheError, VolumeCache
 from brain3d.training.augment import VERSION as AUGMENTATION
 from brain3d.training.augment import augmented
 from brain3d.training.batches import View
-
-# RT alone may be radiotherapy, and L a vertebra: those count where a place follows.
-_PLACE = (
-    r"(?i:side|front|pariet|tempor|occipit|insul|hemi|cereb|thalam|basal|caudat|putam|lobe|ventric|anterior|posterior|"
-    r"superior|inferior|medial|lateral|mid|deep|peri[vs]|para[sh]|subcort|cortical|corona|centrum|hippoc|lesion|mass|tumou?r)"
-)
-_ABBREVIATED = re.compile(
-    r"(?<!\w)(?:[LlRr]t\b|LT\b|\([LR]\)|[LR]HS\b|[LR]\s*[<>]\s*[LR]\b|(?:on|in) the [LR]\b|(?:[LR]|RT)[. -]{1,2}"
-    + _PLACE
-    + ")"
-)
 
 
 class StudyError(InputError):
@@ -160,9 +148,7 @@ def load_data(
 def _load(study: Study, cache: VolumeCache) -> Item:
     text = read_report(study)
     findings = parse_findings(text)
-    fault = mirror_fault(text)
-    if fault is None and study.healthy and findings.lesions:
-        fault = "its report states a lesion, though the cohort counts the study as healthy"
+    fault = report_fault(text, study.healthy)
     if fault is not None:
         raise ContradictoryReport(study.id, f"{fault}; mend it, or leave the study out")
     key, volume = _volume(study, cache)
@@ -189,18 +175,6 @@ def read_report(study: Study) -> str:
     if not text:
         raise NoReport(study.id, "its report is empty; write one, or leave the study out")
     return text
-
-
-def mirror_fault(text: str) -> str | None:
-    """Why a report must not be mirrored by exchanging its side words, in a few words; None where it may be."""
-    turned = mirror_text(text)
-    if _ABBREVIATED.search(text):
-        return "its report abbreviates a side (Lt, RT, L), which would not be mirrored; write left and right"
-    if mirror_text(turned) != text:
-        return "a side word of its report is written in a mixture of capitals, and has no mirror image"
-    if parse_findings(turned) != mirror_findings(parse_findings(text)):
-        return "its report, with left and right exchanged, does not say the mirror image of what it said"
-    return None
 
 
 def _volume(study: Study, cache: VolumeCache) -> tuple[str, Volume]:

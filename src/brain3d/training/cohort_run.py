@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator, DistributedType
+from accelerate import Accelerator
 from tqdm import tqdm
 
 from brain3d.cohort import PUBLISHED, Cohort, Study, open_cohort, open_volumes
@@ -17,17 +17,21 @@ from brain3d.scans import InputError
 from brain3d.training.bank import claim
 from brain3d.training.base_model import load_base
 from brain3d.training.batches import View, batches_per_epoch
+from brain3d.training.captioning import CaptioningTask
 from brain3d.training.checkpoint import naming_a_full_disk, read_best, read_progress
 from brain3d.training.cohort_data import CohortData, StudyError, load_data
 from brain3d.training.deliver import export_both
+from brain3d.training.devices import start_accelerator
 from brain3d.training.digest import settings_digest, tensors_digest
+from brain3d.training.grounding import GroundingTask
 from brain3d.training.loop import Schedule, run_stage
 from brain3d.training.parts_trained import merged, settled
 from brain3d.training.plan import CohortStage, Plan, check_ready
 from brain3d.training.run_log import check_tensorboard, validations
 from brain3d.training.run_report import RunReport, StageReport, write_run_report
-from brain3d.training.stages import CaptioningTask, GroundingTask, Material, build_task
+from brain3d.training.stages import Material
 from brain3d.training.token_cache import TokenCache
+from brain3d.training.tower_features import TowerFeatures
 
 BETAS = (0.9, 0.999)  # AdamW's own, as in the released code
 VALIDATION_SHARE = 0.2  # of the subjects, where a cohort has no splits
@@ -115,7 +119,7 @@ class CohortRun:
             raise InputError(f"{plan.output}: cannot be made ({error.strerror}); give another output") from error
         with accelerator.main_process_first():
             self.train, self.validation, self.left_out = load_splits(plan, self.model)
-        self.base = tensors_digest(self.model.state_dict()) if plan.quantisation is None else plan.quantisation
+        self.base = tensors_digest(self.model.state_dict())  # quantised weights and their scales, where they are
         self.cache_counts: dict[str, dict[str, int]] = {}  # up to the end of each stage
         self._claim()
         checkpointing = plan.gradient_checkpointing
@@ -154,28 +158,44 @@ class CohortRun:
         progress = read_progress(folder)
         if progress.finished:
             tqdm.write(f"{stage.name}: finished already")
-            self.model = merged(self.model, stage, read_best(folder, progress))
+            if not self._stays_apart(stage):
+                self.model = merged(self.model, stage, read_best(folder, progress))
             return
-        task = build_task(stage, self.model, self.material)
-        self._standardise(stage, task)
+        self._standardise(stage)
+        task = (GroundingTask if stage.task == "grounding" else CaptioningTask)(stage, self.model, self.material)
         schedule = schedule_of(stage, self.plan, len(self.train))
         run_stage(task, schedule, folder, stage.name, main=self.accelerator.is_main_process)
         self.cache_counts[stage.name] = self.material.cache.counts.to_dict()
         self.accelerator.wait_for_everyone()
-        self.model = settled(task.wrapped, stage, read_best(folder, read_progress(folder)))
+        self.accelerator.free_memory()  # it holds on to every model that it spread
+        if self.accelerator.is_fsdp2:  # in pieces, and stays so
+            self.model = self._anew(stage)
+        elif not self._stays_apart(stage):
+            self.model = settled(task.wrapped, stage, read_best(folder, read_progress(folder)))
 
-    def _standardise(self, stage: CohortStage, task: CaptioningTask | GroundingTask) -> None:
+    def _stays_apart(self, stage: CohortStage) -> bool:
+        """Whether LoRA is not merged: into 4 bits, after the last stage, it is not; `deliver.rebuilt` merges it."""
+        return self.plan.quantisation is not None and stage.parts.language == "lora"
+
+    def _anew(self, last: CohortStage) -> Brain3DForConditionalGeneration:
+        """The model loaded again, with the best of what every stage up to `last` learned."""
+        del self.model
+        model, _ = load_base(self.plan, self.accelerator.device, self.dtype, self.plan.quantisation)
+        model.requires_grad_(False)
+        for stage in self.plan.stages[: self.plan.stages.index(last) + 1]:
+            place = self.folder / stage.name
+            model = merged(model, stage, read_best(place, read_progress(place)))
+        return model
+
+    def _standardise(self, stage: CohortStage) -> None:
         """Before the first stage of an assembled model: the compressed tokens' mean and deviation."""
-        features = task.train.features
-        if self.plan.model is not None or self.model.model.standardiser is None or stage != self.plan.stages[0]:
+        body = self.model.model
+        if self.plan.model is not None or body.standardiser is None or stage != self.plan.stages[0]:
             return
-        if features is None:
-            from brain3d.training.tower_features import TowerFeatures
-
-            features = TowerFeatures(self.model.model, self.train, self.material.cache, precision=self.precision)
+        features = TowerFeatures(body, self.train, self.material.cache, precision=self.precision)
         views = [View(row, mirrored) for row in range(len(self.train)) for mirrored in (False, True)]
         features.build(views)
-        task.composite.model.set_feature_statistics(*features.statistics(views))
+        body.set_feature_statistics(*features.statistics(views))
 
 
 def _digest(data: CohortData) -> str:
@@ -220,15 +240,6 @@ def write_summary(plan: Plan, run: CohortRun) -> None:
     write_run_report(run.folder, report)
 
 
-def start_accelerator() -> Accelerator:
-    """What spreads a run over devices. InputError for a way of doing so that these stages do not go with."""
-    accelerator = Accelerator()
-    kind = accelerator.distributed_type
-    if kind not in (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU):
-        raise InputError(f"accelerate is configured for {kind.value}; configure DistributedDataParallel (MULTI_GPU)")
-    return accelerator
-
-
 def run_plan(plan: Plan, path: Path, only: str | None = None) -> Path:
     """Run every stage of a plan (or `only` one) that is not finished; returns the folder of the best model.
 
@@ -239,7 +250,7 @@ def run_plan(plan: Plan, path: Path, only: str | None = None) -> Path:
     if only is not None and only not in [stage.name for stage in plan.stages]:
         raise InputError(f"{path}: no stage {only!r}; its stages: {', '.join(s.name for s in plan.stages)}")
     with naming_a_full_disk(Path(plan.output)):
-        run = CohortRun(plan, start_accelerator())
+        run = CohortRun(plan, start_accelerator(plan))
         try:
             for stage in plan.stages:
                 run.run(stage)

@@ -24,6 +24,7 @@ from brain3d.training.checkpoint import (
     save_checkpoint,
 )
 from brain3d.training.run_log import Log
+from brain3d.training.sharding import agreed, clip_gradients, gathered, is_sharded, load_optimizer, load_weights
 
 DECAYS = ("cosine", "constant")
 LEAST = 0.05  # of the peak is what a cosine ends at
@@ -173,8 +174,7 @@ def _step(
     loss, figures = task.backward(step)
     _check_finite("loss", loss, step)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    norm = nn.utils.clip_grad_norm_(parameters, schedule.clip)
-    _check_finite("gradient's norm", float(norm), step)
+    _check_finite("gradient's norm", clip_gradients(parameters, schedule.clip), step)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return loss, figures
@@ -203,8 +203,8 @@ def _resume(folder: Path, task: Task, optimizer: torch.optim.Optimizer) -> Progr
     if state is None:
         return Progress()
     settings, progress = state
-    task.module.load_state_dict(read_weights(folder, progress.step))
-    optimizer.load_state_dict(settings)
+    load_weights(task.module, read_weights(folder, progress.step))
+    load_optimizer(optimizer, settings)
     return replace(progress, starts=progress.starts + 1)
 
 
@@ -217,6 +217,7 @@ class _Stage:
             groups, lr=schedule.lr, weight_decay=schedule.weight_decay, betas=schedule.betas
         )
         self.task, self.schedule, self.folder, self.name, self.main = task, schedule, folder, name, main
+        self.sharded = is_sharded(task.module.parameters())
         self.progress = _resume(folder, task, self.optimizer)
         if main and self.progress.step:
             remove_older(folder, self.progress)
@@ -252,14 +253,19 @@ class _Stage:
             tqdm.write(f"{self.name} {self.progress.step}: {said}")
         return figures
 
+    def is_due(self) -> bool:
+        """Whether the last checkpoint is old. What is sharded can only be saved by all processes together."""
+        due = time.monotonic() - self.saved > self.schedule.save_every_s
+        return agreed(due) if self.sharded else due
+
     def save(self) -> None:
         self.saved = time.monotonic()
+        weights, optimizer = (gathered(part.state_dict(), self.main) for part in (self.task.module, self.optimizer))
         if not self.main:
             return
         progress = replace(self.progress, seconds=self.seconds())
-        weights = self.task.module.state_dict()
         is_best = progress.best_step == progress.step
-        save_checkpoint(self.folder, weights, self.optimizer.state_dict(), progress, is_best=is_best)
+        save_checkpoint(self.folder, weights, optimizer, progress, is_best=is_best)
 
 
 def run_stage(
@@ -288,7 +294,7 @@ def run_stage(
                 validated = done % schedule.validate_every == 0 or done == last
                 if validated:
                     figures = stage.validate()
-                if validated or time.monotonic() - stage.saved > schedule.save_every_s:
+                if validated or stage.is_due():
                     stage.save()
         if stage.log is not None:
             stage.log.close()

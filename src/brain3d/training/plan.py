@@ -169,6 +169,11 @@ def _check_plan(plan: Plan, path: Path) -> None:
     _choose(str(path), "faulty", plan.faulty, FAULTY)
     if plan.quantisation and any(stage.parts.language == "full" for stage in plan.stages):
         raise InputError(f"{path}: a quantised language model cannot learn in full; give lora, or quantisation=null")
+    if plan.quantisation and any(stage.parts.language == "lora" for stage in plan.stages[:-1]):
+        raise InputError(
+            f"{path}: what LoRA adds to a weight of 4 bits is lost when it is merged for the next stage; let the last "
+            "stage alone have it, or give quantisation=null"
+        )
     if plan.cache_gb <= 0 or plan.samples < 0 or plan.log_every < 1:
         raise InputError(f"{path}: cache_gb must be above zero, log_every at least 1, samples not negative")
     if not isinstance(plan.choices, dict):

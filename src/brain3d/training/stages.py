@@ -1,12 +1,10 @@
-"""The stages over a cohort as tasks of the loop: grounding, and captioning, which warm-up and specialisation are."""
+"""What every stage over a cohort has in common: its data, the module that learns, its share of each batch."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +19,12 @@ from brain3d.model.quiet import quiet
 from brain3d.scans import InputError
 from brain3d.training.batches import View, batch_at, shard, views_of
 from brain3d.training.cohort_data import CohortData
-from brain3d.training.gallery import Shown, lesion_point, write_gallery
-from brain3d.training.gradient_cache import Encoder, gather, gradient_cached
 from brain3d.training.learner import Learner
 from brain3d.training.loop import plain_attention, reduced_precision
-from brain3d.training.losses import LogitScale, alike, info_nce, pairs, side_swapped, sigmoid_loss
+from brain3d.training.losses import LogitScale
 from brain3d.training.parts_trained import composite_of, holder, set_learning, with_adapters
 from brain3d.training.plan import CohortStage
-from brain3d.training.retrieval import grounding_scores
+from brain3d.training.sharding import average_whole, spread
 from brain3d.training.token_cache import TokenCache
 from brain3d.training.tower_features import TowerFeatures, encode
 
@@ -74,7 +70,7 @@ class Visual:
         return {"compressed_tokens": torch.stack(rows).to(device)}
 
 
-class _Shared:
+class StageTask:
     """What grounding and captioning have in common: the module that learns, its batches, its share of each."""
 
     def __init__(self, stage: CohortStage, model: Brain3DForConditionalGeneration, material: Material) -> None:
@@ -84,14 +80,14 @@ class _Shared:
         self.composite = composite_of(self.wrapped, stage)
         scale = LOSS_SCALES.get(stage.loss)
         self.scale = None if scale is None else LogitScale(*scale).to(self.accelerator.device)
-        self.groups = set_learning(self.wrapped, stage)
-        if not self.groups:
+        if not set_learning(self.wrapped, stage):
             raise InputError(f"stage {stage.name!r}: what learns has no weights in this model; let another part learn")
         self.wrapped.to(self.accelerator.device)
         if material.checkpointing:
             with quiet():
                 self.composite.gradient_checkpointing_enable({"use_reentrant": False})
-        self.learner: Any = self.accelerator.prepare_model(Learner(self.wrapped, self.composite))
+        self.learner = spread(Learner(self.wrapped, self.composite, stage.tower_learns), self.accelerator)
+        self.groups = set_learning(self.wrapped, stage)  # where the model is sharded, these are the shards
         self._holder = holder(self.wrapped, self.scale)
         self.train, self.validation = (self._visual(data) for data in (material.train, material.validation))
         tokenizer = material.processor.tokenizer
@@ -151,169 +147,12 @@ class _Shared:
         held: AbstractContextManager[Any] = self.accelerator.no_sync(self.learner)
         return held
 
-
-class CaptioningTask(_Shared):
-    """Next-token cross-entropy on the reports' tokens alone."""
-
-    def backward(self, step: int) -> tuple[float, dict[str, float]]:
-        self.prepare_step()
-        views = self.batch(step)
-        reports = self.train.data.reports(views)
-        total, chunks = self._tokens(reports), self.own_chunks(len(views))
-        value = torch.zeros((), device=self.accelerator.device)
-        for number, (places, counted) in enumerate(chunks, 1):
-            with self.attention(), nullcontext() if number == len(chunks) else self.unsynchronised():
-                loss = self._loss(self.train, [views[i] for i in places], counted, total)
-                # Gradients are averaged over the processes, and each has its part of the sum.
-                self.accelerator.backward(loss * self.accelerator.num_processes)
-            value += loss.detach()
-        return float(self.accelerator.reduce(value)), {}
-
-    def _tokens(self, reports: Sequence[str]) -> int:
-        """How many tokens of the reports are learned from."""
-        labels = self.material.processor(reports=reports, max_report_tokens=self.stage.max_tokens)["labels"]
-        return int((labels >= 0).sum())
-
-    def _loss(self, visual: Visual, views: list[View], counted: Tensor, total: int) -> Tensor:
-        reports = self.material.processor(reports=visual.data.reports(views), max_report_tokens=self.stage.max_tokens)
-        reports = {name: tensor.to(self.accelerator.device) for name, tensor in reports.items()}
-        with self.numbers():
-            loss: Tensor = self.learner(
-                "caption", visual=visual.inputs(views), reports=reports, counted=counted, total=total
-            )
-        return loss
-
-    @torch.no_grad()
-    def validate(self) -> dict[str, float]:
-        """The loss per token on the validation split, every other study mirrored; and some reports, written out."""
-        self.wrapped.eval()
-        self.material.cache.release()
-        views = validation_views(self.validation.data)
-        total = self._tokens(self.validation.data.reports(views))
-        value = torch.zeros((), device=self.accelerator.device)
-        for places, counted in self.own_chunks(len(views)):
-            value += self._loss(self.validation, [views[i] for i in places], counted, total)
-        if self.accelerator.is_main_process:
-            self._show()
-        return {"loss": float(self.accelerator.reduce(value))}
-
-    def _show(self) -> None:
-        """Write what the model makes of the first validation studies as pictures with text, RUN/gallery/STAGE-STEP."""
-        data = self.validation.data
-        views = [View(row) for row in range(min(self.material.samples, len(data)))]
-        if not views:
-            return
-        inputs = {k: v.to(self.accelerator.device) for k, v in self.material.processor(batch_size=len(views)).items()}
-        with self.numbers():
-            ids = self.composite.generate(
-                **inputs, **self.validation.inputs(views), max_new_tokens=self.stage.max_tokens, do_sample=False
-            )
-        texts = self.material.processor.decode(ids)
-        folder = self.material.folder / "gallery" / f"{self.stage.name}-{self.step}"
-        studies = [shown(data, view.row, text) for view, text in zip(views, texts, strict=True)]
-        write_gallery(folder, f"{self.stage.name}, step {self.step}", studies)
-
-
-class GroundingTask(_Shared):
-    """Images find their reports among all of a batch, and their reports' mirror images."""
-
-    def __init__(self, stage: CohortStage, model: Brain3DForConditionalGeneration, material: Material) -> None:
-        first, *others = [text for item in material.train.items for text in (item.report, item.mirrored_report)]
-        if all(alike(first, other) for other in others):
-            raise InputError(
-                f"stage {stage.name!r}: all training reports say the same: grounding has nothing to tell apart; "
-                "leave the stage out, or add studies with other findings"
-            )
-        super().__init__(stage, model, material)
-
-    def backward(self, step: int) -> tuple[float, dict[str, float]]:
-        self.prepare_step()
-        views = self.batch(step)
-        chunks = self.own_chunks(len(views))
-        places = [i for chunk, _ in chunks for i in chunk]
-        own = self.train.data.reports([views[i] for i in places])
-        encoders = [
-            Encoder(self._texts, self._split(own), learns=False),
-            Encoder(self._texts, self._split(side_swapped(own)[0]), learns=False),
-            Encoder(partial(self._images, self.train), self._split([views[i] for i in places])),
-        ]
-        loss_of = partial(self._loss, self.train.data.reports(views))
-        with self.attention():
-            loss = gradient_cached(encoders, loss_of, unsynchronised=self.unsynchronised)
-        return float(loss), {}
-
-    def _split(self, rows: Sequence[Any]) -> list[Sequence[Any]]:
-        most = self.stage.micro_batch
-        return [rows[i : i + most] for i in range(0, len(rows), most)]
-
-    def _texts(self, reports: Sequence[str]) -> Tensor:
-        tokenizer, most = self.material.processor.tokenizer, self.stage.max_tokens
-        rows = [tokenizer(report, add_special_tokens=False)["input_ids"][:most] for report in reports]
-        width, device = max(map(len, rows)), self.accelerator.device
-        ids = torch.tensor([row + [tokenizer.pad_token_id] * (width - len(row)) for row in rows], device=device)
-        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=device)
-        with self.numbers():
-            embedded: Tensor = self.learner("text", input_ids=ids, attention_mask=mask)
-        return embedded
-
-    def _images(self, visual: Visual, views: Sequence[View]) -> Tensor:
-        with self.numbers():
-            embedded: Tensor = self.learner("image", visual=visual.inputs(views))
-        return embedded
-
-    def _loss(self, reports: Sequence[str], texts: Tensor, swapped: Tensor, images: Tensor) -> Tensor:
-        """The stage's loss of a whole batch, its embeddings gathered from all processes."""
-        count, stage = len(reports), self.stage
-        texts, swapped, images = (gather(part)[:count] for part in (texts, swapped, images))
-        turned, differ = side_swapped(reports)
-        extra = [text for text, other in zip(turned, differ, strict=True) if other and stage.hard_negatives]
-        if extra:
-            texts = torch.cat([texts, swapped[torch.tensor(differ, device=swapped.device)]])
-        paired = pairs(reports, extra, stage.equals)
-        if self.scale is not None:
-            return sigmoid_loss(images, texts, paired, *self.scale())
-        return info_nce(images, texts, paired, 1 / stage.temperature)
-
-    @torch.no_grad()
-    def validate(self) -> dict[str, float]:
-        """Loss, recall at 1 and 5 beside chance, and how often its own report is nearer than its mirror's."""
-        self.wrapped.eval()
-        self.material.cache.release()
-        views = validation_views(self.validation.data)
-        reports = self.validation.data.reports(views)
-        swapped = side_swapped(reports)[0]
-        images = torch.cat([self._images(self.validation, part) for part in self._split(views)])
-        texts, turned = (torch.cat([self._texts(part) for part in self._split(rows)]) for rows in (reports, swapped))
-        loss = self._whole_loss(reports, texts, turned, images)
-        scores = grounding_scores(images, texts, turned, reports)
-        return {"loss": loss, **{name: score for name, score in scores.items() if not math.isnan(score)}}
-
-    def _whole_loss(self, reports: Sequence[str], texts: Tensor, swapped: Tensor, images: Tensor) -> float:
-        """The loss of embeddings that every process has all of, in batches of the stage's own size.
-
-        `gather` then puts equal copies behind one another, of which `_loss` keeps the first.
-        """
-        starts = range(0, len(reports), self.stage.batch)
-        parts = [slice(start, start + self.stage.batch) for start in starts]
-        values = [float(self._loss(reports[p], texts[p], swapped[p], images[p])) * len(reports[p]) for p in parts]
-        return sum(values) / len(reports)
-
-
-def shown(data: CohortData, row: int, text: str) -> Shown:
-    """A study with a generated text, cut through its lesion where the cohort has a mask."""
-    item, volume = data.items[row], data.volumes.get(data.items[row].key)
-    assert volume is not None
-    return Shown(item.study.id, volume, item.report, text, lesion_point(item.study, volume))
+    def exchange(self) -> None:
+        """What a backward pass did not exchange between processes, after the last one of a step."""
+        if self.accelerator.is_fsdp2:
+            average_whole(self.accelerator, (p for group in self.parameter_groups() for p in group["params"]))
 
 
 def validation_views(data: CohortData) -> list[View]:
     """Every study of a validation split once, every other one mirrored."""
     return [View(i, i % 2 == 1) for i in range(len(data))]
-
-
-def build_task(
-    stage: CohortStage, model: Brain3DForConditionalGeneration, material: Material
-) -> CaptioningTask | GroundingTask:
-    """The task of a stage over a model as the stages before it left it."""
-    kind = GroundingTask if stage.task == "grounding" else CaptioningTask
-    return kind(stage, model, material)

@@ -3,7 +3,7 @@
 In a folder:
     entries/<key>.npy.crc   one array: a NumPy file, then the checksum of all that stands before it
     users/<random>          the keys that a process uses; it holds a lock on the file while it lives
-    lock                    held while something is written or removed
+    lock                    held while something is written or removed; how many bytes there are, at most
 A key is a hash (`entry_key`): no name, path or date of a scan is in the folder.
 """
 
@@ -88,10 +88,11 @@ class TokenCache:
             (self.folder / "users").mkdir(exist_ok=True)
             (self.folder / "lock").touch()
             self._user_path = self.folder / "users" / secrets.token_hex(8)
-            with self._alone():
+            with self._alone() as book:
                 self._user: BinaryIO = self._user_path.open("w+b", buffering=0)
                 lock(self._user)
                 self._in_use()  # sweeps away the files of processes that ended
+                _note(book, sum(size for _, size, _ in self._entries()))
 
     def __enter__(self) -> TokenCache:
         return self
@@ -132,11 +133,11 @@ class TokenCache:
         """
         content = _as_bytes(np.asarray(array, self.dtype))
         partial = self._path(key).with_name(f".{secrets.token_hex(8)}.part")
-        with self._refusing(len(content)), self._alone():
+        with self._refusing(len(content)), self._alone() as book:
             self._use(key)
             if key in self:
                 return
-            self._make_room(len(content))
+            self._make_room(book, len(content))
             try:
                 partial.write_bytes(content)
                 partial.replace(self._path(key))
@@ -160,15 +161,21 @@ class TokenCache:
     def size(self) -> int:
         """Bytes of all entries."""
         with self._refusing(), self._alone():
-            return sum(entry.stat().st_size for entry in self._entries() if entry.name.endswith(SUFFIX))
+            return sum(size for _, size, _ in self._entries())
 
     def _path(self, key: str) -> Path:
         return self.folder / "entries" / f"{key}{SUFFIX}"
 
-    def _entries(self) -> list[os.DirEntry[str]]:
-        """The entries, and what killed processes left half-written."""
+    def _entries(self) -> list[tuple[int, int, str]]:
+        """When each entry was last used, its bytes and its path; what killed processes left half-written is removed."""
+        entries = []
         with os.scandir(self.folder / "entries") as found:
-            return list(found)
+            for entry in found:
+                if entry.name.endswith(SUFFIX):
+                    entries.append((entry.stat().st_mtime_ns, entry.stat().st_size, entry.path))
+                else:
+                    os.unlink(entry.path)  # under the lock nobody is writing it
+        return entries
 
     def _use(self, key: str) -> None:
         if key not in self._used:
@@ -182,31 +189,35 @@ class TokenCache:
         with self._refusing(), self._alone():
             self._path(key).unlink(missing_ok=True)
 
-    def _make_room(self, wanted: int) -> None:
-        """Remove what killed processes left and, where the bound asks for it, the entries unused for longest."""
-        entries = []
-        for entry in self._entries():
-            if entry.name.endswith(SUFFIX):
-                entries.append((entry.stat().st_mtime_ns, entry.stat().st_size, entry))
-            else:
-                os.unlink(entry.path)  # under the lock nobody is writing it
-        if self.bound is None:
-            return
-        total = sum(size for _, size, _ in entries) + wanted
-        if total <= self.bound:
-            return
-        in_use = self._in_use()
-        for _, size, entry in sorted(entries, key=lambda item: item[:2]):
-            if total <= self.bound:
+    def _make_room(self, book: BinaryIO, wanted: int) -> None:
+        """Remove, where the bound asks for it, the entries unused for longest.
+
+        The book says how many bytes there are at most, so that not every entry is looked at each time one is added. It
+        is written before the entry: a process killed between the two leaves too large a number, never too small.
+        """
+        total = _noted(book)
+        if total is None:
+            total = sum(size for _, size, _ in self._entries())
+        if self.bound is not None and total + wanted > self.bound:
+            total = self._remove_oldest(self.bound, wanted)
+        _note(book, total + wanted)
+
+    def _remove_oldest(self, bound: int, wanted: int) -> int:
+        """Bytes that are left once so many more fit; CacheTooSmall where they do not."""
+        entries, in_use = self._entries(), self._in_use()
+        total = sum(size for _, size, _ in entries)
+        for _, size, path in sorted(entries):
+            if total + wanted <= bound:
                 break
-            if entry.name.removesuffix(SUFFIX) not in in_use:
-                os.unlink(entry.path)
+            if Path(path).name.removesuffix(SUFFIX) not in in_use:
+                os.unlink(path)
                 self.counts.removed += 1
                 total -= size
-        if total > self.bound:
+        if total + wanted > bound:
             raise CacheTooSmall(
-                f"{self.folder}: its {self.bound / 1e9:g} GB are filled by what is in use; give it a larger bound"
+                f"{self.folder}: its {bound / 1e9:g} GB are filled by what is in use; give it a larger bound"
             )
+        return total
 
     def _in_use(self) -> set[str]:
         """The keys that living processes use; the files of those that ended without a word are removed."""
@@ -225,10 +236,11 @@ class TokenCache:
         return used
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with (self.folder / "lock").open("r+b") as file:
+    def _alone(self) -> Iterator[BinaryIO]:
+        """While nobody else writes or removes anything: the file that says how many bytes there are at most."""
+        with (self.folder / "lock").open("r+b", buffering=0) as file:
             lock(file)
-            yield
+            yield file
 
     @contextmanager
     def _refusing(self, wanted: int = 0) -> Iterator[None]:
@@ -243,6 +255,18 @@ class TokenCache:
             raise CacheError(
                 f"{self.folder}: cannot hold a cache ({error.strerror or error}); give another folder"
             ) from error
+
+
+def _noted(book: BinaryIO) -> int | None:
+    """Bytes of all entries, at most; None where the book does not say."""
+    book.seek(0)
+    text = book.read().strip()
+    return int(text) if text.isdigit() else None
+
+
+def _note(book: BinaryIO, total: int) -> None:
+    book.seek(0)
+    book.write(b"%20d" % total)  # always as long, so that nothing of an earlier number is left behind
 
 
 def _as_bytes(array: np.ndarray) -> bytes:
