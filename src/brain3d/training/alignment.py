@@ -38,6 +38,7 @@ def set_trainable(model: nn.Module, trainable: tuple[str, ...]) -> list[dict[str
         "projector": [],
         "vis_scale": [],
         "patch_embedding": [],
+        "compression": [],
         "lora": [],
     }
     for name, parameter in model.named_parameters():
@@ -46,7 +47,7 @@ def set_trainable(model: nn.Module, trainable: tuple[str, ...]) -> list[dict[str
         parameter.requires_grad_(wanted)
         if wanted:
             groups[part].append(parameter)
-    factors = {"projector": 1.0, "vis_scale": 2.0, "patch_embedding": 0.2, "lora": 1.0}
+    factors = {"projector": 1.0, "vis_scale": 2.0, "patch_embedding": 0.2, "compression": 1.0, "lora": 1.0}
     return [{"params": p, "lr_scale": factors[part]} for part, p in groups.items() if p]
 
 
@@ -57,6 +58,8 @@ def _part_of(name: str) -> str:
         return "lora"
     if ".projector." in name:
         return "projector"
+    if ".compression." in name and ".context.score." not in name:
+        return "compression"
     return "patch_embedding" if ".patch_embedding." in name else "frozen"
 
 
@@ -75,9 +78,10 @@ class AlignmentTask:
         seed: int,
         finding_weight: float,
         anchors: tuple[Tensor, Tensor] | None = None,
+        mirror: float = 0.5,
     ) -> None:
         torch.manual_seed(seed)
-        self.stage, self.processor, self.seed = stage, processor, seed
+        self.stage, self.processor, self.seed, self.mirror = stage, processor, seed, mirror
         self.module: Any = add_lora(model, stage) if "lora" in stage.trainable else model
         self.groups = set_trainable(self.module, stage.trainable)
         self.train, self.held_out = train, held_out
@@ -116,7 +120,7 @@ class AlignmentTask:
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         self.module.train()
         rng = np.random.default_rng([self.seed, step])
-        index, flip = draw_index(rng, len(self.train), self.stage.batch, self.odds)
+        index, flip = draw_index(rng, len(self.train), self.stage.batch, self.odds, self.mirror)
         reports = self._reports(self.train, index, flip, int(rng.integers(1 << 40)))
         compressed = self._compressed(self.train, self.features, index, flip)
         if self.stage.task == "grounding":
