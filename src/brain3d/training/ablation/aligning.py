@@ -92,7 +92,7 @@ def _stage_of(recipe: Ablation, arm: Arm, name: str) -> Stage:
 def written(model: Brain3DForConditionalGeneration, processor: Brain3DProcessor, tokens: Tensor, arm: Arm) -> list[str]:
     """A report of each row of standardised tokens (N, K, in), the likeliest word each time, all in one batch.
 
-    Every scan is read by itself: without the reader's mirror check, which looks at a scan and its mirror image together.
+    Every scan is read by itself, without the mirror check of `reading`, which looks at it and its mirror image.
     """
     model.eval()
     compressed = tokens.float()

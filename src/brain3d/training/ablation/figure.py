@@ -87,9 +87,12 @@ def _point(
 
 def _key(pen: ImageDraw.ImageDraw, y: float, result: dict[str, Any]) -> None:
     said = (
-        f"{result['cases']} test phantoms. Point: mean over seeds; bar: 95 % interval over phantoms; small dots: seeds. "
+        f"{result['cases']} test phantoms. Point: mean over seeds; bar: 95 % interval over phantoms; dots: seeds. "
         "Green, red: better, worse than the centre (blue)"
     )
     pen.text((24, y - 30), said, INK, _font(18), "lm")
-    rest = "(p < 0.05 after Holm's correction, and all seeds agree). Orange: best constant report (dashed), shuffled reports (dotted)."
+    rest = (
+        "(p < 0.05 after Holm's correction, and all seeds agree). Orange: the best constant report (dashed), the "
+        "centre's reports given to other patients (dotted)."
+    )
     pen.text((24, y), rest, INK, _font(18), "lm")

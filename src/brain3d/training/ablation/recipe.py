@@ -17,8 +17,8 @@ TRAINED = (("projector",), ("projector",), ("projector", "lora"))
 
 @dataclass(frozen=True)
 class Ablation:
-    """`shared` is the recipe of what is made once: phantoms, the 2-D tower, the language model. `flat_grid` are the rows
-    and columns of boxes of the arm on slices; `phrasing` the seed that phrases reports, in training and in tests."""
+    """`shared` is the recipe of what is made once: phantoms, the 2-D tower, the language model. `flat_grid` are the
+    rows and columns of boxes of the arm on slices; `phrasing` the seed that phrases reports, in training and tests."""
 
     name: str
     output: str
@@ -124,5 +124,5 @@ def _check_phantoms(recipe: Ablation, path: Path) -> None:
     for first, count in ((known.train_seed, known.train), (known.held_out_seed, known.held_out)):
         if max(first, recipe.test_seed) < min(first + count, recipe.test_seed + recipe.test):
             raise InputError(f"{path}: test phantoms would be training or held-out phantoms; move test_seed")
-    if not SLABS_EACH <= known.train or batch > (known.aligned or known.train):
+    if not known.train >= SLABS_EACH or batch > (known.aligned or known.train):
         raise InputError(f"{path}: a batch of {batch}, but only {known.aligned or known.train} phantoms to align on")

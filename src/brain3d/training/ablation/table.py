@@ -43,9 +43,9 @@ def table(result: dict[str, Any]) -> str:
     further = [name for name in result["metrics"] if name not in result["main"]]
     seeds = sorted({run["seed"] for run in result["runs"]})
     parts = [
-        f"{result['cases']} test phantoms; seeds {', '.join(map(str, seeds))}; {len(result['runs'])} runs. A cell is the "
-        f"mean over the seeds, its 95 % interval over phantoms ({result['resamples']:,} resamples) and, in parentheses, "
-        "the lowest and highest seed.",
+        f"{result['cases']} test phantoms; seeds {', '.join(map(str, seeds))}; {len(result['runs'])} runs. A cell is "
+        f"the mean over the seeds, its 95 % interval over phantoms ({result['resamples']:,} resamples) and, in "
+        "parentheses, the lowest and the highest seed.",
         _values(result, main),
         *_differences(result, main),
         "Further metrics, the same way:",
@@ -96,9 +96,9 @@ def _differences(result: dict[str, Any], names: Sequence[str]) -> list[str]:
         for arm in arms
     ]
     said = (
-        "Arm less centre, paired by phantom, with its 95 % interval and p (permutation, corrected by Holm over these "
-        f"{len(arms) * len(names)} tests). Better or worse: p below {CERTAIN} and all seeds on one side; without a word: "
-        "not shown."
+        "Arm less centre, paired by phantom, with its 95 % interval and p (permutation, corrected by Holm over "
+        f"these {len(arms) * len(names)} tests). Better or worse: p below {CERTAIN} and all seeds on one side; without a "
+        "word: not shown."
     )
     return [said, _grid(["arm", *(SHORT[name] for name in names)], rows)]
 

@@ -66,7 +66,7 @@ class Encoder:
         return encoded
 
     def _slices(self, volumes: Tensor) -> Tensor:
-        """Every slab as an image of its own; the mean over the slabs at every place of the plane: (B, H' * W', hidden)."""
+        """Every slab as an image of its own; the mean over slabs at each place of the plane: (B, H' * W', hidden)."""
         images = slabs_of(volumes)
         encoded: Tensor = self.vision(pixel_values=images.flatten(0, 1)).last_hidden_state
         return encoded.unflatten(0, images.shape[:2]).mean(1)
