@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from brain3d.model.modeling_brain3d import LORA_TARGET_PATTERN, Brain3DForConditionalGeneration
 from brain3d.model.processing_brain3d import Brain3DProcessor
+from brain3d.model.quiet import quiet
 from brain3d.training.bank import Bank
 from brain3d.training.cells import describe_truth, draw_index, sampling_odds, sketches
 from brain3d.training.features import compressed_features
@@ -29,7 +30,8 @@ def add_lora(model: Brain3DForConditionalGeneration, stage: Stage) -> nn.Module:
     config = LoraConfig(
         r=stage.lora_rank, lora_alpha=stage.lora_alpha, lora_dropout=0.05, target_modules=LORA_TARGET_PATTERN
     )
-    return get_peft_model(model, config)
+    with quiet():  # PEFT asks for a name that transformers has renamed
+        return get_peft_model(model, config)
 
 
 def set_trainable(model: nn.Module, trainable: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -195,6 +195,7 @@ def parse_recipe(raw: dict[str, Any], path: Path) -> Recipe:
     for stage in recipe.stages:
         _check_average(stage, recipe, path)
         _check_bank(stage, recipe.phantoms, path)
+        _check_slabs(stage, recipe.model, path)
     return recipe
 
 
@@ -248,6 +249,15 @@ def _check_bank(stage: Stage, phantoms: Phantoms, path: Path) -> None:
         raise InputError(
             f"{path}: stage {stage.name!r} takes {volumes} phantoms a batch, the tower has "
             f"{phantoms.train - phantoms.aligned}; raise phantoms.train or lower batch"
+        )
+
+
+def _check_slabs(stage: Stage, sizes: Sizes, path: Path) -> None:
+    slabs = sizes.volume_shape[0] // max(1, sizes.depth_patch)
+    if stage.task == "slices" and slabs < SLABS_EACH:
+        raise InputError(
+            f"{path}: stage {stage.name!r} takes {SLABS_EACH} slabs of every volume, {sizes.volume_shape[0]} slices make "
+            f"{slabs}; raise model.volume_shape"
         )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from brain3d.model.modeling_brain3d import Brain3DForConditionalGeneration
 from brain3d.model.processing_brain3d import Brain3DProcessor
-from brain3d.training.ablation.arms import Arm
+from brain3d.training.ablation.arms import STAGES, Arm
 from brain3d.training.ablation.recipe import Ablation
 from brain3d.training.ablation.shared import Shared, composite_of
 from brain3d.training.ablation.tokens import statistics
@@ -68,13 +68,14 @@ def run_arm(
     ended = {}
     for name in arm.stages:
         stage = _stage_of(recipe, arm, name)
+        own = seed * len(STAGES) + STAGES.index(name)  # every stage sees batches of its own
         task = ArmTask(
-            stage, model, processor, shared.train, shared.test, train, test, seed,
+            stage, model, processor, shared.train, shared.test, train, test, own,
             recipe.shared.model.finding_weight, mirror=arm.mirror,
         )  # fmt: skip
         task.begin(tick, arm.compression == "perceiver")
         nowhere = Path(recipe.output) / "unwritten"  # no checkpoint is read or left: a run that is killed starts again
-        run_stage(WholeBatch(task, stage.precision), schedule_of(stage, seed), nowhere, name, main=False)
+        run_stage(WholeBatch(task, stage.precision), schedule_of(stage, own), nowhere, name, main=False)
         ended[name] = float(np.mean(task.losses[-LAST:]))
         if "lora" in stage.trainable:
             model = task.module.merge_and_unload()

@@ -97,8 +97,8 @@ def _differences(result: dict[str, Any], names: Sequence[str]) -> list[str]:
     ]
     said = (
         "Arm less centre, paired by phantom, with its 95 % interval and p (permutation, corrected by Holm over "
-        f"these {len(arms) * len(names)} tests). Better or worse: p below {CERTAIN} and all seeds on one side; without a "
-        "word: not shown."
+        f"these {len(arms) * len(names)} tests). Better or worse: p below {CERTAIN} and all seeds on one side; without "
+        "a word: not shown."
     )
     return [said, _grid(["arm", *(SHORT[name] for name in names)], rows)]
 
