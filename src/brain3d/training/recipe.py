@@ -256,8 +256,8 @@ def _check_slabs(stage: Stage, sizes: Sizes, path: Path) -> None:
     slabs = sizes.volume_shape[0] // max(1, sizes.depth_patch)
     if stage.task == "slices" and slabs < SLABS_EACH:
         raise InputError(
-            f"{path}: stage {stage.name!r} takes {SLABS_EACH} slabs of every volume, {sizes.volume_shape[0]} slices make "
-            f"{slabs}; raise model.volume_shape"
+            f"{path}: stage {stage.name!r} takes {SLABS_EACH} slabs of every volume; {sizes.volume_shape[0]} slices "
+            f"make {slabs}: raise model.volume_shape"
         )
 
 
