@@ -26,6 +26,7 @@ SMALL = ("all-stages", "perceiver", "slices-mean")
 def tiny(output: Path, *more: str) -> list[str]:
     changes = {
         "seeds": "[5]",
+        "jobs": 1,
         "arms": f"[{', '.join(SMALL)}]",
         "test": 6,
         "flat_grid": "[4, 2]",
@@ -128,6 +129,31 @@ def test_a_killed_process_leaves_whole_runs_and_the_next_goes_on(done: Path, tmp
         assert (copy / name).read_bytes() == (done / name).read_bytes()
 
 
+def test_stages_that_an_arm_shares_with_another_are_trained_once_and_come_out_the_same(
+    done: Path, tmp_path: Path
+) -> None:
+    copies = [tmp_path / name for name in ("shared", "anew")]
+    for copy in copies:
+        shutil.copytree(done, copy)
+    shutil.rmtree(copies[1] / "shared" / "begun")
+    for copy in copies:
+        ablate(RECIPE, tiny(copy, "arms=[no-lora,no-warm-up]"))
+    shared, anew = ({row["arm"]: row["taken"] for row in results(copy)} for copy in copies)
+    assert shared == {"no-lora": ["grounding", "warm-up"], "no-warm-up": ["grounding"]}
+    assert anew == {"no-lora": [], "no-warm-up": ["grounding"]}
+    for arm in shared:
+        one, other = (copy / "runs" / f"{arm}-5" / "pairs.jsonl" for copy in copies)
+        assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.slow
+def test_runs_can_be_done_two_at_a_time(done: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(done, copy)
+    ablate(RECIPE, tiny(copy, "jobs=2", "seeds=[7,8]", "arms=[all-stages]"))
+    assert [(row["arm"], row["seed"]) for row in results(copy)] == [("all-stages", 7), ("all-stages", 8)]
+
+
 def test_another_recipe_in_the_same_output_is_refused(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ablate", str(RECIPE), *tiny(done, "stages.warm-up.lr=0.5")]) == 2
     said = capsys.readouterr().err
@@ -184,6 +210,7 @@ def test_steps_of_a_stage_that_is_left_out_are_dropped() -> None:
     [
         ("arms=[all-stages,other]", "no arm 'other'"),
         ("seeds=[1,1]", "each once"),
+        ("jobs=0", "at least 1"),
         ("seeds=[-1]", "no whole number"),
         ("flat_grid=[8,3]", "make 32 boxes"),
         ("test_seed=600000010", "test phantoms would be training"),

@@ -151,8 +151,10 @@ class LanguageTask:
         batch: int,
         seed: int,
         finding_weight: float,
+        phrasing: int | None = None,
     ) -> None:
         torch.manual_seed(seed)
+        self.phrasing = phrasing
         boxes = grid[0] * grid[1] * grid[2]
         self.module = nn.ModuleDict(
             {"language": Gemma3ForCausalLM(config), "sketch": Sketch(boxes, config.hidden_size)}
@@ -177,7 +179,8 @@ class LanguageTask:
         self, bank: Bank, known: Tensor, index: np.ndarray, flip: np.ndarray, seed: int
     ) -> tuple[Tensor, list[str]]:
         reports = [
-            describe_truth(bank, int(i), bool(f), seed + k) for k, (i, f) in enumerate(zip(index, flip, strict=True))
+            describe_truth(bank, int(i), bool(f), seed + k if self.phrasing is None else self.phrasing)
+            for k, (i, f) in enumerate(zip(index, flip, strict=True))
         ]
         return known[index, flip.astype(int)].float(), reports
 

@@ -81,7 +81,7 @@ class Stage:
     focus: float = 0.0
     average: str | None = None  # volumes: an earlier such stage; the result is the mean of its weights and these
     anchor: float = 0.0  # captioning: weight of the anchoring loss beside that of the text
-    # Grounding, captioning: the one seed that phrases all reports, so that words differ by findings alone.
+    # Language, grounding, captioning: the one seed that phrases all reports, so that words differ by findings alone.
     phrasing: int | None = None
     thin: float = 0.0  # slices: the share of images that are one slice; the others are the mean of four
 
@@ -295,7 +295,7 @@ def _check_stage(stage: Stage, path: Path) -> None:
     for key, given, tasks in (
         ("focus", stage.focus > 0, ("volumes", "captioning")),
         ("anchor", stage.anchor > 0, ("captioning",)),
-        ("phrasing", stage.phrasing is not None, ("grounding", "captioning")),
+        ("phrasing", stage.phrasing is not None, ("language", "grounding", "captioning")),
         ("thin", stage.thin > 0, ("slices",)),
     ):
         if given and stage.task not in tasks:

@@ -122,6 +122,7 @@ def _language(run: Run, stage: Stage) -> LossTask:
         stage.batch,
         run.recipe.seed,
         sizes.finding_weight,
+        stage.phrasing,
     )
 
 

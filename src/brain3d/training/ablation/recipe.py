@@ -30,6 +30,7 @@ class Ablation:
     shared: Recipe
     stages: tuple[Stage, ...]
     arms: tuple[str, ...] = NAMES
+    jobs: int = 1  # runs at a time
 
     @property
     def tokens(self) -> int:
@@ -46,7 +47,9 @@ class Ablation:
         values["shared"] = {key: value for key, value in values["shared"].items() if key not in ("output", "workers")}
         values["shared"]["stages"] = {stage["name"]: stage for stage in values["shared"]["stages"]}
         values["stages"] = {stage["name"]: stage for stage in values["stages"]}
-        return _flat({key: value for key, value in values.items() if key not in ("name", "output", "arms", "seeds")})
+        return _flat(
+            {key: value for key, value in values.items() if key not in ("name", "output", "arms", "seeds", "jobs")}
+        )
 
 
 def _flat(values: dict[str, Any], before: str = "") -> dict[str, Any]:
@@ -102,6 +105,8 @@ def _check_runs(recipe: Ablation, path: Path) -> None:
     unknown = [name for name in recipe.arms if name not in NAMES]
     if unknown:
         raise InputError(f"{path}: no arm {unknown[0]!r}; known: {', '.join(NAMES)}")
+    if recipe.jobs < 1:
+        raise InputError(f"{path}: jobs {recipe.jobs}: give at least 1")
     bad = [seed for seed in recipe.seeds if type(seed) is not int or not 0 <= seed < SEED_LIMIT]
     if bad:
         raise InputError(f"{path}: seeds: {bad[0]!r} is no whole number from 0 to {SEED_LIMIT - 1}")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from brain3d.scans import InputError
-from brain3d.training.ablation.arms import NAMES, STAGES, Arm, arm_named
+from brain3d.training.ablation.arms import STAGES, Arm, View, arm_named
 from brain3d.training.ablation.kept import finished, is_finished, keep_run, references, steps_of
 from brain3d.training.ablation.recipe import Ablation, read_ablation
 from brain3d.training.bank import claim
@@ -25,7 +28,7 @@ LOG, TRAINING = "log.jsonl", "train.jsonl"
 def ablate(path: Path, overrides: list[str], only: Sequence[str] = ()) -> Path:
     """Do all runs of a recipe that are not finished yet (or those of the arms `only`), then write the table.
 
-    A run that was stopped starts again from its beginning; finished ones are kept. Returns the output's folder. Raises
+    A run that was stopped starts again from its last stage; finished ones are kept. Returns the output's folder. Raises
     InputError for a recipe that cannot be run, and for an output that another recipe, or another process, works in.
     """
     recipe = read_ablation(path, overrides)
@@ -63,14 +66,62 @@ def _run_all(recipe: Ablation, arms: Sequence[Arm]) -> None:
     shared = prepare_shared(recipe)
     folders = encode_all(recipe, shared, [arm for arm in arms if any(arm == other for other, _ in left)])
     _write_lines(Path(recipe.output) / TRAINING, references(recipe, shared, "train"))
-    count, every = len(arms) * len(recipe.seeds), [steps_of(recipe, arm.name) for arm, _ in left]
-    with tqdm(total=sum(every), unit="step", smoothing=0.02) as bar:
+    count, steps = len(arms) * len(recipe.seeds), sum(steps_of(recipe, arm.name) for arm, _ in left)
+    with tqdm(total=steps, unit="step", smoothing=0.02) as bar:
+        if recipe.jobs > 1:
+            _run_together(recipe, left, folders, count, bar)
+            return
         for number, (arm, seed) in enumerate(left, count - len(left) + 1):
             bar.set_description(f"run {number} of {count}: {arm.name}, seed {seed}")
+            begun = bar.n
             _run_one(recipe, arm, seed, shared, folders[arm.view], bar.update)
+            bar.update(begun + steps_of(recipe, arm.name) - bar.n)  # stages that were there already
 
 
-def _run_one(recipe: Ablation, arm: Arm, seed: int, shared: Any, tokens: Path, tick: Any) -> None:
+def _run_together(
+    recipe: Ablation, left: Sequence[tuple[Arm, int]], folders: dict[View, Path], count: int, bar: Any
+) -> None:
+    """Several runs at a time, each in a process of its own, which share the cores."""
+    from torch import get_num_threads
+
+    context, threads = multiprocessing.get_context("spawn"), max(1, get_num_threads() // recipe.jobs)
+    done = count - len(left)
+    bar.set_description(f"{done} of {count} runs finished")
+    with ProcessPoolExecutor(recipe.jobs, context, initializer=_begin_process, initargs=(recipe, threads)) as pool:
+        try:
+            jobs = {pool.submit(_job, arm, seed, folders[arm.view], os.getpid()): arm for arm, seed in left}
+            for number, job in enumerate(as_completed(jobs), done + 1):
+                job.result()
+                _write_log(recipe)
+                bar.set_description(f"{number} of {count} runs finished")
+                bar.update(steps_of(recipe, jobs[job].name))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_OF_PROCESS: dict[str, Any] = {}  # the recipe and what its runs share, in a process that does runs
+
+
+def _begin_process(recipe: Ablation, threads: int) -> None:
+    import torch
+
+    from brain3d.training.ablation.shared import read_shared
+
+    torch.set_num_threads(threads)
+    _OF_PROCESS.update(recipe=recipe, shared=read_shared(recipe))
+
+
+def _job(arm: Arm, seed: int, tokens: Path, parent: int) -> None:
+    def tick() -> None:
+        if os.getppid() != parent:  # killed: nobody waits for this run any more
+            os._exit(1)
+
+    _run_one(_OF_PROCESS["recipe"], arm, seed, _OF_PROCESS["shared"], tokens, tick, log=False)
+
+
+def _run_one(
+    recipe: Ablation, arm: Arm, seed: int, shared: Any, tokens: Path, tick: Callable[[], object], log: bool = True
+) -> None:
     from brain3d.training.ablation.aligning import run_arm
     from brain3d.training.ablation.tokens import read_tokens
 
@@ -78,20 +129,27 @@ def _run_one(recipe: Ablation, arm: Arm, seed: int, shared: Any, tokens: Path, t
     train, test = (
         read_tokens(tokens, arm, name, len(bank)) for name, bank in (("train", shared.train), ("test", shared.test))
     )
-    plain, mirrored, losses = run_arm(recipe, arm, seed, shared, train, test, tick)
-    pairs = [
-        {**reference, "candidate": text, "mirrored": turned}
-        for reference, text, turned in zip(references(recipe, shared, "test"), plain, mirrored, strict=True)
-    ]
+    trained = run_arm(recipe, arm, seed, shared, train, test, tick)
+    texts = zip(references(recipe, shared, "test"), trained.plain, trained.mirrored, strict=True)
+    pairs = [{**reference, "candidate": text, "mirrored": turned} for reference, text, turned in texts]
     result = {
         "arm": arm.name,
         "seed": seed,
         "steps": {name: recipe.stage(name).steps for name in STAGES if name in arm.stages},
-        "loss": {name: round(value, 5) for name, value in losses.items()},
+        "loss": {name: round(cost.loss, 5) for name, cost in trained.stages.items()},
+        "stage_cpu_seconds": {name: round(cost.cpu_seconds, 1) for name, cost in trained.stages.items()},
+        "taken": list(trained.taken),
+        "cpu_seconds": round(
+            time.process_time() - used + sum(trained.stages[name].cpu_seconds for name in trained.taken), 1
+        ),
         "seconds": round(time.monotonic() - began, 1),
-        "cpu_seconds": round(time.process_time() - used, 1),
     }
     keep_run(recipe, arm, seed, pairs, result)
+    if log:
+        _write_log(recipe)
+
+
+def _write_log(recipe: Ablation) -> None:
     _write_lines(Path(recipe.output) / LOG, [kept.result for kept in finished(recipe)])
 
 
@@ -105,8 +163,7 @@ def _write_results(recipe: Ablation, folder: Path) -> None:
     from brain3d.training.ablation.scores import score_runs
     from brain3d.training.ablation.table import table
 
-    runs = finished(recipe)
-    result = score_runs(runs, folder / TRAINING)
+    result = score_runs(finished(recipe), folder / TRAINING)
     result["recipe"] = recipe.facts()
     result["steps"] = {name: steps_of(recipe, name) for name in recipe.arms}
     write_durably(folder / "table.json", lambda file: file.write(json.dumps(result, indent=1).encode() + b"\n"))
@@ -118,10 +175,8 @@ def describe_arms(path: Path, overrides: list[str]) -> str:
     """The arms of a recipe, a line each: what differs, its stages and steps, and which seeds are finished."""
     recipe = read_ablation(path, overrides)
     lines = []
-    for name in NAMES:
-        if name not in recipe.arms:
-            continue
-        arm, done = arm_named(name), [seed for seed in recipe.seeds if is_finished(recipe, name, seed)]
+    for name in recipe.arms:
+        done = [seed for seed in recipe.seeds if is_finished(recipe, name, seed)]
         state = f"{len(done)} of {len(recipe.seeds)} seeds finished"
-        lines.append(f"{name:<20} {steps_of(recipe, name):>5} steps  {state:<24}  {arm.title}")
+        lines.append(f"{name:<20} {steps_of(recipe, name):>5} steps  {state:<24}  {arm_named(name).title}")
     return "\n".join(lines) + "\n"

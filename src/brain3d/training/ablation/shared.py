@@ -33,6 +33,15 @@ def prepare_shared(recipe: Ablation) -> Shared:
     draw_bank(run.folder / "test", recipe.test, recipe.test_seed, spec, recipe.shared.workers)
     for stage in recipe.shared.stages:
         finish_stage(run, stage)
+    return _read(recipe, run)
+
+
+def read_shared(recipe: Ablation) -> Shared:
+    """What `prepare_shared` made."""
+    return _read(recipe, Run(recipe.shared))
+
+
+def _read(recipe: Ablation, run: Run) -> Shared:
     return Shared(
         train=run.aligned,
         test=load_bank(run.folder / "test", recipe.test),
