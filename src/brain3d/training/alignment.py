@@ -97,15 +97,19 @@ class AlignmentTask:
     def composite(self) -> Brain3DForConditionalGeneration:
         return self.module.get_base_model() if "lora" in self.stage.trainable else self.module
 
+    @property
+    def device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         return self.groups
 
     def _compressed(self, bank: Bank, features: Tensor, index: np.ndarray, flip: np.ndarray) -> Tensor:
         if self.cached:
-            return features[index, flip.astype(int)].float()
+            return features[index, flip.astype(int)].float().to(self.device)
         images = torch.from_numpy(bank.images[index]).float()[:, None]
         images = torch.where(torch.from_numpy(flip)[:, None, None, None, None], images.flip(-1), images)
-        return self.composite.model.compress(self.composite.model.encode(images))
+        return self.composite.model.compress(self.composite.model.encode(images.to(self.device)))
 
     def _reports(self, bank: Bank, index: np.ndarray, flip: np.ndarray, seed: int) -> list[str]:
         """Narratives, each phrased in its own way, or all from the stage's `phrasing`.
@@ -140,7 +144,7 @@ class AlignmentTask:
         for i, f in zip(index, flip, strict=True):
             truth = bank.truths[i].mirrored() if f else bank.truths[i]
             findings.append(truth.findings())
-        return torch.tensor([[a == b for b in findings] for a in findings])
+        return torch.tensor([[a == b for b in findings] for a in findings], device=self.device)
 
     def _grounding(self, compressed: Tensor, reports: list[str], same: Tensor) -> tuple[Tensor, dict[str, float]]:
         images, texts = self._embed(compressed, reports)
@@ -151,26 +155,28 @@ class AlignmentTask:
     def _anchoring(self, compressed: Tensor, split: int, index: np.ndarray, flip: np.ndarray) -> Tensor:
         """Distance of the visual tokens to the soft prompts that the language model was pretrained on."""
         assert self.anchors is not None
-        target = self.anchors[split][index, flip.astype(int)]
+        target = self.anchors[split][index, flip.astype(int)].to(self.device)
         return F.mse_loss(self.composite.model.project(compressed), target) / target.var()
 
     def _embed(self, compressed: Tensor, reports: list[str]) -> tuple[Tensor, Tensor]:
         images = self.composite.model.project(compressed).mean(1)
         tokens = [self.processor.tokenizer(r, add_special_tokens=False)["input_ids"] for r in reports]
         width = max(len(t) for t in tokens)
-        ids = torch.tensor([t + [self.processor.tokenizer.pad_token_id] * (width - len(t)) for t in tokens])
-        kept = torch.tensor([[1.0] * len(t) + [0.0] * (width - len(t)) for t in tokens])
+        ids = torch.tensor([t + [self.processor.tokenizer.pad_token_id] * (width - len(t)) for t in tokens]).to(
+            self.device
+        )
+        kept = torch.tensor([[1.0] * len(t) + [0.0] * (width - len(t)) for t in tokens], device=self.device)
         with torch.no_grad():
             states = self.composite.model.language_model(input_ids=ids).last_hidden_state
         return images, (states * kept[..., None]).sum(1) / kept.sum(1, keepdim=True)
 
     def _captioning(self, compressed: Tensor, reports: list[str]) -> Tensor:
-        inputs = self.processor(reports=reports)
+        inputs = {name: tensor.to(self.device) for name, tensor in self.processor(reports=reports).items()}
         return self.module(
             input_ids=inputs["input_ids"],
             compressed_tokens=compressed,
             labels=inputs["labels"],
-            loss_weights=self.weights[inputs["input_ids"]],
+            loss_weights=self.weights.to(self.device)[inputs["input_ids"]],
         ).loss
 
     @torch.no_grad()
@@ -190,7 +196,7 @@ class AlignmentTask:
         return {**figures, **self._generated(compressed, index, flip)}
 
     def _generated(self, compressed: Tensor, index: np.ndarray, flip: np.ndarray) -> dict[str, float]:
-        inputs = self.processor(batch_size=len(index))
+        inputs = {name: tensor.to(self.device) for name, tensor in self.processor(batch_size=len(index)).items()}
         ids = self.composite.generate(**inputs, compressed_tokens=compressed, max_new_tokens=140, do_sample=False)
         return said_scores(self.processor.decode(ids), [self.held_out.truths[i] for i in index], flip)
 

@@ -168,12 +168,12 @@ class LanguageTask:
         return [{"params": list(self.module.parameters())}]
 
     def _loss(self, cells: Tensor, reports: list[str], weighted: bool) -> Tensor:
-        ids, labels = encode_reports(self.tokenizer, reports, self.prompt)
         language: Any = self.module["language"]
-        prefix = self.module["sketch"](cells)
+        ids, labels = (tensor.to(language.device) for tensor in encode_reports(self.tokenizer, reports, self.prompt))
+        prefix = self.module["sketch"](cells.to(language.device))
         embeds = torch.cat([prefix, language.get_input_embeddings()(ids)], dim=1)
         logits = language(inputs_embeds=embeds).logits[:, prefix.shape[1] :]
-        return report_loss(logits, labels, self.weights[ids] if weighted else None)
+        return report_loss(logits, labels, self.weights.to(ids.device)[ids] if weighted else None)
 
     def _batch(
         self, bank: Bank, known: Tensor, index: np.ndarray, flip: np.ndarray, seed: int
@@ -206,8 +206,10 @@ class LanguageTask:
 
     def _written(self, cells: Tensor) -> list[str]:
         language: Any = self.module["language"]
-        start = torch.tensor([self.tokenizer(self.prompt)["input_ids"]]).expand(len(cells), -1)
-        embeds = torch.cat([self.module["sketch"](cells), language.get_input_embeddings()(start)], dim=1)
+        start = torch.tensor([self.tokenizer(self.prompt)["input_ids"]]).expand(len(cells), -1).to(language.device)
+        embeds = torch.cat(
+            [self.module["sketch"](cells.to(language.device)), language.get_input_embeddings()(start)], dim=1
+        )
         ids = language.generate(inputs_embeds=embeds, max_new_tokens=140, do_sample=False)
         return list(self.tokenizer.batch_decode(ids, skip_special_tokens=True))
 

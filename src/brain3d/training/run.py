@@ -183,12 +183,15 @@ def _run_phantoms(recipe: Recipe, path: Path, only: str | None) -> Path:
     return export_model(run) if only is None else run.folder
 
 
-def finish_stage(run: Run, stage: Stage) -> None:
-    """Run a stage to its end, from where it was left. InputError where its folder holds another one's weights."""
+def finish_stage(run: Run, stage: Stage, device: torch.device | None = None) -> None:
+    """Run a stage to its end, from where it was left, on a device. InputError where its folder holds another one's."""
     folder = run.folder / stage.name
     folder.mkdir(parents=True, exist_ok=True)
     claim(folder / "stage.json", {"seed": run.recipe.seed, **asdict(stage)}, "weights")
     if (folder / f"weights-{stage.steps}.safetensors").exists():
         tqdm.write(f"{stage.name}: finished already")
         return
-    run_stage(build_task(run, stage), schedule_of(stage, run.recipe.seed), folder, stage.name)
+    task = build_task(run, stage)
+    if device is not None:
+        task.module.to(device)
+    run_stage(task, schedule_of(stage, run.recipe.seed), folder, stage.name)

@@ -82,6 +82,8 @@ class SliceTask:
             masks[rows, planes].flatten(0, 1),
             regions[rows, planes],
         )
+        device = next(self.module.parameters()).device
+        images, masks, regions = images.to(device), masks.to(device), regions.to(device)
         tokens = self.encode(pixel_values=images).last_hidden_state
         b, h, w, _ = masks.shape
         return dense_loss(self.module["head"], tokens, masks.reshape(b, h * w, -1), regions), {}
@@ -93,11 +95,11 @@ class SliceTask:
         count = min(len(self.held_out), 120)
         volumes = torch.from_numpy(self.held_out.images[:count]).float()
         masks = patch_masks(self.held_out.masks[:count])
-        images = slabs_of(volumes)
+        images = slabs_of(volumes).to(next(self.module.parameters()).device)
         b, d, h, w = masks.shape[:4]
         logits = torch.cat(
             [
-                self.module["head"](self.module["tower"](pixel_values=x).last_hidden_state)[0]
+                self.module["head"](self.module["tower"](pixel_values=x).last_hidden_state)[0].cpu()
                 for x in images.flatten(0, 1).split(132)
             ]
         )

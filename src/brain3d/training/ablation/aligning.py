@@ -14,6 +14,7 @@ from torch import Tensor
 
 from brain3d.model.modeling_brain3d import Brain3DForConditionalGeneration
 from brain3d.model.processing_brain3d import Brain3DProcessor
+from brain3d.reading.engine import pick_device
 from brain3d.training.ablation.arms import STAGES, Arm
 from brain3d.training.ablation.begun import Cost, begun_file, load_begun, save_begun
 from brain3d.training.ablation.recipe import Ablation
@@ -54,7 +55,7 @@ class ArmTask(AlignmentTask):
         return {}
 
     def _compressed(self, bank: Bank, features: Tensor, index: np.ndarray, flip: np.ndarray) -> Tensor:
-        tokens = features[index, flip.astype(int)].float()
+        tokens = features[index, flip.astype(int)].float().to(self.device)
         return self.composite.model.compress(tokens) if self.learns_compression else tokens
 
 
@@ -94,7 +95,7 @@ def run_arm(
     """
     mean, std = statistics(train)
     train, test = (placed(standardised(tokens, mean, std)) for tokens in (train, test))
-    model = composite_of(recipe, arm, shared, seed)
+    model = composite_of(recipe, arm, shared, seed).to(pick_device("auto"))
     processor = Brain3DProcessor.from_config(shared.tokenizer, model.config)
     costs: dict[str, Cost] = {}
     taken: list[str] = []
@@ -139,9 +140,9 @@ def written(model: Brain3DForConditionalGeneration, processor: Brain3DProcessor,
     Every scan is read by itself, without the mirror check of `reading`, which looks at it and its mirror image.
     """
     model.eval()
-    compressed = tokens.float()
+    compressed = tokens.float().to(model.device)
     if arm.compression == "perceiver":
         compressed = torch.cat([model.model.compress(part) for part in compressed.split(20)])
-    inputs = processor(batch_size=len(tokens))
+    inputs = {name: tensor.to(model.device) for name, tensor in processor(batch_size=len(tokens)).items()}
     ids = model.generate(**inputs, compressed_tokens=compressed, max_new_tokens=LONGEST, do_sample=False)
     return processor.decode(ids)

@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerFast, SiglipVisionModel
 
 from brain3d.model.modeling_brain3d import Brain3DForConditionalGeneration
 from brain3d.model.projector import initial_scale
+from brain3d.reading.engine import pick_device
 from brain3d.training.ablation.arms import Arm
 from brain3d.training.ablation.recipe import Ablation
 from brain3d.training.bank import Bank, draw_bank, load_bank
@@ -32,7 +33,7 @@ def prepare_shared(recipe: Ablation) -> Shared:
     spec = recipe.shared.model.spec
     draw_bank(run.folder / "test", recipe.test, recipe.test_seed, spec, recipe.shared.workers)
     for stage in recipe.shared.stages:
-        finish_stage(run, stage)
+        finish_stage(run, stage, pick_device("auto"))
     return _read(recipe, run)
 
 

@@ -14,6 +14,7 @@ from transformers import SiglipVisionModel
 from brain3d.model.compression import GridCompression, SequenceCompression
 from brain3d.model.inflation import inflate
 from brain3d.model.tower import Brain3DVisionTower
+from brain3d.reading.engine import pick_device
 from brain3d.training.ablation.arms import Arm, View
 from brain3d.training.ablation.recipe import Ablation
 from brain3d.training.ablation.shared import Shared
@@ -39,11 +40,12 @@ class Encoder:
         config = composite_config(
             sizes, shared.tokenizer, inflation=view.inflation, positions=view.positions, evidence_head=False
         )
-        self.view, self.forms, self.vision = view, sorted(forms), shared.vision
-        self.tower: Brain3DVisionTower | SiglipVisionModel = shared.vision
+        self.device = pick_device("auto")
+        self.view, self.forms, self.vision = view, sorted(forms), shared.vision.to(self.device)
+        self.tower: Brain3DVisionTower | SiglipVisionModel = self.vision
         grid, boxes = (1, *config.token_grid[1:]), (1, *recipe.flat_grid)
         if view.image == "volume":
-            self.tower = inflate(shared.vision, config)
+            self.tower = inflate(shared.vision, config).to(self.device)
             grid, boxes = config.token_grid, config.grid_size
         self.compressions = {
             "grid": GridCompression(grid, boxes, sizes.grid_reduce),
@@ -58,8 +60,9 @@ class Encoder:
     @torch.inference_mode()
     def __call__(self, volumes: Tensor) -> dict[str, Tensor]:
         """(B, D, H, W) -> by form, (B, K, in), or (B, N, hidden) as they are."""
+        volumes = volumes.to(self.device)
         tokens = self._slices(volumes) if self.view.image == "slices" else self._whole(volumes)
-        return {form: self.compressions[form](tokens).half() for form in self.forms}
+        return {form: self.compressions[form](tokens).half().cpu() for form in self.forms}
 
     def _whole(self, volumes: Tensor) -> Tensor:
         encoded: Tensor = self.tower(volumes[:, None]).last_hidden_state
