@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+from transformers import GenerationConfig
 
 from brain3d.model import Brain3DConfig, Brain3DForConditionalGeneration
-from brain3d.model.greedy import LOOK_EVERY, GreedyDecoder, Shape, fits
+from brain3d.model.greedy import LOOK_EVERY, GreedyDecoder, Shape, fits, has_rules
 
 ROWS, NEW = 3, 40
 VISUAL, PROMPT = 4, 7  # tokens
@@ -84,6 +85,24 @@ def test_a_text_beyond_the_sliding_window_is_not_for_it(model: Brain3DForConditi
         GreedyDecoder(model, beyond)
     with pytest.raises(ValueError, match="way is 'fast'"):
         GreedyDecoder(model, longest, "fast")
+
+
+def test_attention_that_adds_masks_up_is_not_for_it(make_config: Callable[..., Brain3DConfig]) -> None:
+    """`eager` adds the mask to the logits: one of truth values would let a little of everything through."""
+    model = Brain3DForConditionalGeneration(make_config()).eval()
+    assert fits(model, Shape(1, PROMPT, 1))
+    model.set_attn_implementation("eager")
+    assert not fits(model, Shape(1, PROMPT, 1))
+    with pytest.raises(ValueError, match="attention is not sdpa"):
+        GreedyDecoder(model, Shape(1, PROMPT, 1), "plain")
+
+
+def test_what_a_model_rules_on_words_is_seen() -> None:
+    """MedGemma's own settings are no rules where the likeliest word is taken."""
+    usual = {"do_sample": True, "top_k": 64, "top_p": 0.95, "eos_token_id": [1, 106], "cache_implementation": "hybrid"}
+    assert not has_rules(GenerationConfig(**usual))
+    for rule in ({"suppress_tokens": [7]}, {"forced_eos_token_id": 1}, {"min_length": 20}, {"bad_words_ids": [[7]]}):
+        assert has_rules(GenerationConfig(**usual, **rule))
 
 
 def with_graph(
