@@ -17,11 +17,12 @@ WAYS = (PLAIN, GRAPH, COMPILED)
 LOOK_EVERY = 16  # steps: whether all rows have ended is asked no oftener, since a GPU has to be waited for
 TRIED = 8  # tokens that a graph has to write as the steps that it was captured from
 ATTENTION = "sdpa"  # transformers' name of the one that takes a mask of truth values
-WITHOUT_RULES = frozenset(  # fields of a generation config that change no greedy word, or that a caller states anyway
-    "bos_token_id eos_token_id pad_token_id max_length max_new_tokens do_sample num_beams temperature top_k top_p "
-    "use_cache cache_implementation output_attentions output_hidden_states trust_remote_code transformers_version "
-    "_from_model_config repetition_penalty no_repeat_ngram_size min_new_tokens".split()
-)
+WITHOUT_RULES = {  # fields of a generation config that change no greedy word, or that a caller states anyway
+    *("bos_token_id", "eos_token_id", "pad_token_id", "max_length", "max_new_tokens", "min_new_tokens", "do_sample"),
+    *("num_beams", "temperature", "top_k", "top_p", "repetition_penalty", "no_repeat_ngram_size", "use_cache"),
+    *("cache_implementation", "output_attentions", "output_hidden_states", "trust_remote_code"),
+    *("transformers_version", "_from_model_config"),
+}
 
 
 class Shape(NamedTuple):
