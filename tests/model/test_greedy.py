@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 
 import pytest
 import torch
@@ -30,14 +31,15 @@ def model(make_config: Callable[..., Brain3DConfig]) -> Brain3DForConditionalGen
 @torch.inference_mode()
 def prompts(model: Brain3DForConditionalGeneration, seed: int, rows: int = ROWS) -> Tensor:
     features = torch.randn(rows, VISUAL, 24, generator=torch.Generator().manual_seed(seed))
-    return model.model.merge(torch.tensor([[3] * VISUAL + [5, 6, 7]] * rows), features)
+    ids = torch.tensor([[3] * VISUAL + [5, 6, 7]] * rows)
+    return model.model.merge(ids.to(model.device), features.to(model.device))
 
 
 def generated(model: Brain3DForConditionalGeneration, embeds: Tensor, ends: list[int] | None, new: int) -> Tensor:
     settings = {"min_new_tokens": new} if ends is None else {}
     ids: Tensor = model.generate(
         inputs_embeds=embeds,
-        attention_mask=torch.ones(embeds.shape[:2], dtype=torch.long),
+        attention_mask=torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device),
         max_new_tokens=new,
         do_sample=False,
         eos_token_id=ends,
@@ -152,3 +154,17 @@ def test_a_graph_that_is_no_good_is_not_used(
         first = decoder(embeds)
     assert torch.equal(first, generated(model, embeds, None, NEW))
     assert torch.equal(decoder(prompts(model, 1)), generated(model, prompts(model, 1), None, NEW))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="a CUDA graph needs a CUDA GPU")
+@pytest.mark.filterwarnings("error:words are chosen without a CUDA graph")
+@pytest.mark.parametrize("way", ["graph", "compiled graph"])
+def test_a_graph_on_a_gpu_writes_what_generate_writes(model: Brain3DForConditionalGeneration, way: str) -> None:
+    there = deepcopy(model).to("cuda")
+    decoder = GreedyDecoder(there, Shape(ROWS, PROMPT, NEW), way)
+    for seed in range(3):
+        embeds = prompts(there, seed)
+        free = generated(there, embeds, None, NEW)
+        assert torch.equal(decoder(embeds), free)
+        ends = free[:, 20].tolist()
+        assert torch.equal(decoder(embeds, ends), generated(there, embeds, ends, NEW))
