@@ -35,8 +35,8 @@ def test_words_are_coloured_by_what_the_other_report_has() -> None:
         "contradict": set(),
         "missing": set(),
     }
-    assert differences(parse_findings(own), parse_findings(other))[0] == "side right instead of left"
-    assert differences(parse_findings(own), parse_findings(own)) == []
+    assert differences(read_report(own), read_report(other))[0] == "side right instead of left"
+    assert differences(read_report(own), read_report(own)) == []
 
 
 def test_only_what_was_read_is_coloured() -> None:
@@ -60,11 +60,11 @@ def test_a_sign_without_its_degree_lacks_it() -> None:
     own, other = "A lesion with severe edema.", "A lesion with edema."
     assert marked(own, other)["missing"] == {"severe edema"}
     assert marked(other, own)["agree"] == {"lesion", "edema"}
-    assert differences(parse_findings(own), parse_findings(other)) == ["edema without a degree instead of severe"]
+    assert differences(read_report(own), read_report(other)) == ["edema without a degree instead of severe"]
 
 
 def test_where_one_report_has_no_lesion_nothing_else_is_compared() -> None:
-    ill, well, vague = (parse_findings(text) for text in ("A left insular lesion, no edema.", "No lesion.", "A scan."))
+    ill, well, vague = (read_report(text) for text in ("A left insular lesion, no edema.", "No lesion.", "A scan."))
     assert differences(ill, well) == ["the lesion is missing"]
     assert differences(well, ill) == ["a lesion that the reference does not have"]
     assert differences(well, vague) == ["that there is no lesion is not stated"]
@@ -72,8 +72,26 @@ def test_where_one_report_has_no_lesion_nothing_else_is_compared() -> None:
 
 
 def test_a_denied_sign_that_the_other_report_leaves_out_is_named() -> None:
-    wanted, said = parse_findings("A left insular lesion without necrosis."), parse_findings("A left insular lesion.")
+    wanted, said = read_report("A left insular lesion without necrosis."), read_report("A left insular lesion.")
     assert differences(wanted, said) == ["necrosis not stated instead of none"]
+
+
+def test_the_same_regions_on_exchanged_sides_are_named() -> None:
+    one, other = "in the left frontal lobe and the right insula.", "in the right frontal lobe and the left insula."
+    found = differences(read_report(f"Lesions {one}"), read_report(f"Lesions {other}"))
+    assert found == ["the same side and regions over all, but not the same region on the same side"]
+
+
+def test_a_signal_of_another_kind_is_named() -> None:
+    wanted, said = read_report("A hyperintense left insular lesion."), read_report("A hypointense left insular lesion.")
+    assert differences(wanted, said) == ["signal low instead of high"]
+
+
+def test_a_word_of_two_findings_says_both_in_the_colour_of_the_worse() -> None:
+    """A hyperintensity is a lesion and its signal; the other report has the one and not the other."""
+    own = "A hyperintensity in the left insula."
+    shown = coloured(own, read_report(own), parse_findings("A hypointense lesion in the left insula."))
+    assert '<mark class="contradict" title="signal: high; a lesion">hyperintensity</mark>' in shown
 
 
 @settings(deadline=None)

@@ -283,6 +283,21 @@ def test_the_page_is_one_file_with_everything_escaped(tmp_path: Path) -> None:
         assert wanted in text
 
 
+@pytest.mark.parametrize("text", ["A lesion.", "", "Nothing that is read.", NORMAL])
+def test_references_without_a_region_or_a_lesion_are_scored(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps({"id": "a", "reference": text or "?", "candidate": text}))
+    _, scores = read_and_score(path, resamples=RESAMPLES)
+    jsonschema.validate(json.loads(scores_json(scores.content)), scores_schema())
+
+
+def test_the_page_says_what_is_wrong_where_the_findings_are_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps({"id": "a", "reference": "A lesion.", "candidate": "A lesion.", "healthy": True}))
+    html = score_page(*read_and_score(path, resamples=RESAMPLES))
+    assert "the candidate contradicts itself, or whether the case is marked as ill or healthy" in html
+
+
 def test_pairs_of_a_file_are_scored_with_its_training_references(tmp_path: Path) -> None:
     pairs, train = tmp_path / "p.jsonl", tmp_path / "t.jsonl"
     for path, name in ((pairs, "p"), (train, "t")):

@@ -12,6 +12,17 @@ from brain3d.reports import Findings, mirror_findings, mirror_text, parse_findin
 
 # text, side, regions, signal
 PLACES = [
+    ("A lesion in the left frontal lobe, beneath the right insula.", "left", "frontal", "unknown"),
+    ("The right parietal lobe has a lesion close to the left thalamus.", "right", "parietal", "unknown"),
+    ("A mass next to the right insula in the left frontal lobe.", "left", "frontal", "unknown"),
+    ("A lesion in the left frontal lobe, anterior to the right lateral ventricle.", "left", "frontal", "unknown"),
+    ("A lesion of the frontal lobe, adjacent to the left insula.", "left", "frontal", "unknown"),
+    ("A lesion in the left insula. It is adjacent to the right frontal lobe.", "left", "insula", "unknown"),
+    ("The lesion is in the left insula. The mass lies above the right thalamus.", "left", "insula", "unknown"),
+    ("A frontal lesion. It lies close to the left insula.", "left", "frontal", "unknown"),
+    ("A lesion in the left insula. It extends to the right frontal lobe.", "bilateral", "frontal,insula", "unknown"),
+    ("The lesion lies between the left and right frontal lobes.", "bilateral", "frontal", "unknown"),
+    ("A lesion of the left frontal and the adjacent right frontal lobe.", "bilateral", "frontal", "unknown"),
     ("A lesion is seen in the left frontal lobe.", "left", "frontal", "unknown"),
     ("The lesion area lies in the right parietal lobe with high signal.", "right", "parietal", "high"),
     ("LEFT TEMPORAL LESION.", "left", "temporal", "unknown"),

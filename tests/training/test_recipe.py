@@ -7,6 +7,7 @@ import pytest
 
 from brain3d.cli.main import main
 from brain3d.scans import InputError
+from brain3d.training.ablation.recipe import read_ablation
 from brain3d.training.plan import Plan, read_recipe
 from brain3d.training.recipe import load_recipe
 from brain3d.training.run import run_recipe
@@ -16,7 +17,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda p: p.name)
 def test_every_shipped_recipe_loads(path: Path) -> None:
-    assert read_recipe(path, []).stages
+    assert (read_ablation if "ablation" in path.name else read_recipe)(path, []).stages
+
+
+def test_an_ablation_is_not_trained_and_says_which_command_takes_it() -> None:
+    with pytest.raises(InputError, match="brain3d ablate"):
+        read_recipe(ROOT / "recipes/ablation.yaml", [])
 
 
 def test_the_published_recipe_has_the_papers_hyper_parameters() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from brain3d import __version__
 from brain3d.cli import (
+    ablate,
     compare,
     convert,
     demo,
@@ -26,7 +27,7 @@ from brain3d.cli import (
 from brain3d.cli.common import RAW, check_seed
 
 DONE, OUR_FAULT, CALLERS_FAULT, INTERRUPTED = 0, 1, 2, 130
-COMMANDS = (report, inspect, demo, findings, phantom, prepare, train, evaluate, score, compare, models, convert)
+COMMANDS = (report, inspect, demo, findings, phantom, prepare, train, ablate, evaluate, score, compare, models, convert)
 DEBUG_HELP = "on an error, show where it arose"
 EPILOG = """examples:
   brain3d report --sample                  read the scan that comes with the package

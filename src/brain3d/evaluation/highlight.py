@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from brain3d.evaluation.degrees import credit
 from brain3d.evaluation.score import overall_attribute, overall_regions
-from brain3d.evaluation.stated import SIGNS
+from brain3d.evaluation.stated import SIGNS, placed_regions
 from brain3d.reports import Findings, Reading
 from brain3d.reports.findings import overall_side
 
 SHOWN = 3000
+_MILDEST_FIRST = ("agree", "missing", "contradict")
 _SAID = {"unknown": "not stated", "present": "without a degree"}
 
 
@@ -53,12 +54,22 @@ def judged(key: str, own: Findings, other: Findings) -> Mark:
 
 
 def _marks(reading: Reading, other: Findings) -> list[tuple[int, int, Mark]]:
-    """The words that were read, from where to where, longer ones first."""
+    """The words that were read, from where to where, longer ones first; a word of several findings has one mark."""
     words = [(key, span) for lesion in reading.lesions for key, spans in lesion.words.items() for span in spans]
     words += [("normal", span) for span in reading.normal]
     verdicts = {key: judged(key, reading.findings, other) for key, _ in words}
-    found = [(span.start, span.end, verdicts[key]) for key, span in words if verdicts[key].verdict]
-    return sorted(set(found), key=lambda one: (one[0] - one[1], one[0]))
+    found: dict[tuple[int, int], list[Mark]] = {}
+    for key, span in words:
+        if verdicts[key].verdict:
+            found.setdefault((span.start, span.end), []).append(verdicts[key])
+    places = sorted(found, key=lambda place: (place[0] - place[1], place[0]))
+    return [(start, end, _together(found[start, end])) for start, end in places]
+
+
+def _together(marks: list[Mark]) -> Mark:
+    """All that one piece of text says, coloured by where the other report departs from it most."""
+    verdict = max((mark.verdict for mark in marks), key=_MILDEST_FIRST.index)
+    return Mark(verdict, "; ".join(dict.fromkeys(mark.says for mark in marks)))
 
 
 def coloured(text: str, reading: Reading, other: Findings) -> str:
@@ -85,24 +96,32 @@ def _marked(words: str, mark: Mark) -> str:
     return f'<mark class="{mark.verdict}" title="{escape(mark.says, quote=True)}">{words}</mark>'
 
 
-def differences(reference: Findings, candidate: Findings) -> list[str]:
+def differences(reference: Reading, candidate: Reading) -> list[str]:
     """What the candidate has otherwise than the reference, in short sentences; without a lesion in both, that alone."""
-    if bool(reference.lesions) != bool(candidate.lesions):
-        return ["the lesion is missing" if reference.lesions else "a lesion that the reference does not have"]
-    if reference.normal and not candidate.normal:
+    wanted, said = reference.findings, candidate.findings
+    if bool(wanted.lesions) != bool(said.lesions):
+        return ["the lesion is missing" if wanted.lesions else "a lesion that the reference does not have"]
+    if wanted.normal and not said.normal:
         return ["that there is no lesion is not stated"]
+    found = _places_apart(reference, candidate)
+    for name in ("signal", *SIGNS):
+        a, b = overall_attribute(wanted, name), overall_attribute(said, name)
+        if a != "unknown" and credit(a, b) < 1:
+            found.append(f"{name.replace('_', ' ')} {_SAID.get(b, b)} instead of {a}")
+    return found
+
+
+def _places_apart(reference: Reading, candidate: Reading) -> list[str]:
     found = []
-    wanted, said = overall_side(reference), overall_side(candidate)
+    wanted, said = overall_side(reference.findings), overall_side(candidate.findings)
     if wanted != said:
         found.append(f"side {said} instead of {wanted}")
-    missed = overall_regions(reference) - overall_regions(candidate)
-    invented = overall_regions(candidate) - overall_regions(reference)
+    missed = overall_regions(reference.findings) - overall_regions(candidate.findings)
+    invented = overall_regions(candidate.findings) - overall_regions(reference.findings)
     if missed:
         found.append("regions missed: " + ", ".join(sorted(missed)))
     if invented:
         found.append("regions added: " + ", ".join(sorted(invented)))
-    for name in SIGNS:
-        a, b = overall_attribute(reference, name), overall_attribute(candidate, name)
-        if a != "unknown" and credit(a, b) < 1:
-            found.append(f"{name.replace('_', ' ')} {_SAID.get(b, b)} instead of {a}")
+    if not found and placed_regions(reference) != placed_regions(candidate):
+        found.append("the same side and regions over all, but not the same region on the same side")
     return found

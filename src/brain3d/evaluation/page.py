@@ -15,7 +15,7 @@ from brain3d.evaluation.scoring import Scores
 from brain3d.evaluation.stated import UNKNOWN_SIDE
 from brain3d.evaluation.terminal import GROUPS, LEGEND, by_group, counts_line, number, p_text, span
 from brain3d.evaluation.worst import case_scores, picture, worst_cases
-from brain3d.reports import Findings, read_report
+from brain3d.reports import Findings, Reading, read_report
 from brain3d.reports.findings import SIDES
 
 _STYLE = """
@@ -137,28 +137,36 @@ def _sides(scores: Scores) -> str:
 
 def _case(index: int, pair: Pair, scores: Scores, value: float) -> str:
     setting = scores.setting
-    nothing = Findings(normal=False)
-    wanted, said = int(setting.cases.reference[index]), int(setting.answers.text[index])
-    reference = setting.findings.findings[wanted] if wanted >= 0 else nothing
-    candidate = setting.findings.findings[said] if said >= 0 else nothing
+    reference, candidate = (read_report((text or "")[:LONG_TEXT]) for text in (pair.reference, pair.candidate))
     mask = int(setting.cases.masks[index])
     image, why = picture(pair, setting.masks[mask].point if mask >= 0 else None)
     shown = f'<img alt="three planes, L and R marked" src="{image}">' if image else ""
     if why and pair.image is not None:
         shown = f'<p class="note">no picture: {escape(why)}</p>'
-    wanted_words, said_words = _coloured(pair.reference, candidate), _coloured(pair.candidate, reference)
-    apart = "; ".join(differences(reference, candidate)) if pair.candidate is not None else "no candidate"
+    wanted_words = _coloured(pair.reference, reference, candidate.findings)
+    said_words = _coloured(pair.candidate, candidate, reference.findings)
+    apart = escape(_apart(pair, reference, candidate))
     return (
-        f'<div class="case"><h3>{escape(pair.id)} <span class="note">findings right: {value:.2f}</span></h3>'
-        f'<p class="note">{escape(apart) or "no difference in the findings"}</p><div class="texts">'
+        f'<div class="case"><h3><bdi>{escape(pair.id)}</bdi> <span class="note">findings right: {value:.2f}</span></h3>'
+        f'<p class="note">{apart}</p><div class="texts">'
         f"<div><strong>reference</strong><p>{wanted_words}</p></div>"
         f"<div><strong>candidate</strong><p>{said_words}</p></div></div>{shown}</div>"
     )
 
 
-def _coloured(text: str | None, other: Findings) -> str:
+def _apart(pair: Pair, reference: Reading, candidate: Reading) -> str:
+    """What is wrong with a case whose findings are not all right."""
+    if pair.candidate is None:
+        return "no candidate"
+    if pair.reference is None:
+        return "no reference; the candidate goes against whether the case is marked as ill or healthy"
+    found = differences(reference, candidate)
+    return "; ".join(found) or "the candidate contradicts itself, or whether the case is marked as ill or healthy"
+
+
+def _coloured(text: str | None, reading: Reading, other: Findings) -> str:
     """A report as HTML, what its findings were read from marked by what the other report has; or that there is none."""
-    return coloured(text, read_report(text[:LONG_TEXT]), other) if text else "<em>none</em>"
+    return coloured(text, reading, other) if text else "<em>none</em>"
 
 
 def _worst(pairs: Sequence[Pair], scores: Scores) -> str:

@@ -51,7 +51,7 @@ def read_text(text: str) -> Findings:
     return parse_findings(text[:LONG_TEXT])
 
 
-def _placed(reading: Reading) -> set[tuple[str, str]]:
+def placed_regions(reading: Reading) -> set[tuple[str, str]]:
     """(side, region) of each lesion; bilateral is left and right, a lesion without a region has the region ""."""
     return {
         (half, region)
@@ -69,7 +69,7 @@ def read_all(texts: Sequence[str]) -> Stated:
     placed = np.zeros((count, len(SIDES), len(_PLACES)), bool)
     regions = np.zeros((count, len(REGIONS)), bool)
     for index, (reading, found) in enumerate(zip(readings, findings, strict=True)):
-        for side, region in _placed(reading):
+        for side, region in placed_regions(reading):
             placed[index, SIDES.index(side), _PLACES.index(region)] = True
         for region in overall_regions(found):
             regions[index, REGIONS.index(region)] = True

@@ -36,9 +36,9 @@ def composed(findings: Sequence[Findings]) -> list[str]:
     side = _commonest(overall_side(found) for found in ill)[0]
     regions = _commonest(name for found in ill for name in overall_regions(found))
     signs = {name: _commonest(overall_attribute(found, name) for found in ill)[0] for name in SIGNS}
-    leading = [list(canonical_regions(regions[:count])) for count in range(1, min(len(regions), 4) + 1)]
+    leading = [canonical_regions(regions[:count]) for count in range(1, min(len(regions), 4) + 1)] or [()]
     texts = [_composed(side, names, signs) for names in leading]
-    return texts + [_composed(name, leading[0] if leading else [], signs) for name in SIDES[:3] if name != side]
+    return texts + [_composed(name, leading[0], signs) for name in SIDES[:3] if name != side]
 
 
 def _composed(side: str, regions: Sequence[str], signs: dict[str, str]) -> str:
@@ -52,7 +52,7 @@ def _composed(side: str, regions: Sequence[str], signs: dict[str, str]) -> str:
 
 
 def _commonest(values: Iterable[str]) -> list[str]:
-    return [name for name, _ in Counter(sorted(values)).most_common()] or ["unknown"]
+    return [name for name, _ in Counter(sorted(values)).most_common()]
 
 
 def candidate_texts(references: Sequence[str], findings: Sequence[Findings], seed: int) -> list[str]:

@@ -122,6 +122,8 @@ def _state_lesion(state: _State, clause: str, found: Described, possible: bool, 
             _add(state.entries[0].words, state.early.words)
     else:
         entry = state.entries[chosen]
+        if found.beside and entry.lesion.regions:  # "it is close to the corpus callosum"
+            found = found.without_regions(keep_side=entry.lesion.side == "unknown")
         entry.lesion = _merged(entry.lesion, found.lesion)
         entry.places += found.places
         entry.possible &= possible or not names_lesion(clause, patterns)

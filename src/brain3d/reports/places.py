@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from brain3d.reports import grammar
 from brain3d.reports.findings import Lesion, canonical_regions
 from brain3d.reports.passage import Passage
 from brain3d.reports.patterns import Patterns
 
+Span = tuple[int, int, str]  # from where to where in the text, and what is named there
 Spans = dict[str, list[tuple[int, int]]]
 _NOT = re.compile(r"\b(?:not|no longer|rather than|neither|nor|without|no) (?:\w+ ){0,2}$")
 _ITS_NEIGHBOUR = 30
@@ -18,14 +19,25 @@ _BY_VENTRICLE = re.compile(r" ventric")
 
 @dataclass
 class Described:
-    """A lesion as one statement describes it, with the words it was read from (offsets in the report)."""
+    """A lesion as one statement describes it, with the words it was read from (offsets in the report).
+
+    `beside`: its place is only that of something else, near which it lies.
+    """
 
     lesion: Lesion
     places: list[tuple[str, str]] = field(default_factory=list)
     words: Spans = field(default_factory=dict)
+    beside: bool = False
+
+    def without_regions(self, keep_side: bool) -> Described:
+        """The same without regions, and without the side unless it is kept."""
+        side = self.lesion.side if keep_side else "unknown"
+        kept = ("lesion", "signal", "side") if keep_side else ("lesion", "signal")
+        words = {key: spans for key, spans in self.words.items() if key in kept}
+        return Described(replace(self.lesion, side=side, regions=()), [], words)
 
 
-def _sides(text: str, patterns: Patterns) -> list[tuple[int, int, str]]:
+def _sides(text: str, patterns: Patterns) -> list[Span]:
     """Where the text names a side, in order. Words that only look like sides are none."""
     found = [(m.start(), m.end(), m.group(1)) for m in patterns.lateral.finditer(text)]
     if found:
@@ -39,7 +51,7 @@ def _sides(text: str, patterns: Patterns) -> list[tuple[int, int, str]]:
     return sorted([*found, *wide, *middle])
 
 
-def _one_side(sides: list[tuple[int, int, str]]) -> str:
+def _one_side(sides: list[Span]) -> str:
     named = {side for _, _, side in sides}
     if "bilateral" in named or {"left", "right"} <= named:
         return "bilateral"
@@ -51,7 +63,7 @@ def side_of(text: str, patterns: Patterns) -> str:
     return _one_side(_sides(text, patterns))
 
 
-def _regions(text: str, patterns: Patterns) -> list[tuple[int, int, str]]:
+def _regions(text: str, patterns: Patterns) -> list[Span]:
     """Where the text names a region, in order; a compound word such as "frontoparietal" names several."""
     found = []
     for match in patterns.region.finditer(text):
@@ -64,11 +76,28 @@ def _regions(text: str, patterns: Patterns) -> list[tuple[int, int, str]]:
     return found
 
 
-def _without_landmarks(text: str, regions: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
-    """The regions that the lesion is in, not those it is only beside, where it is in any; by a ventricle is a place."""
+def _without_landmarks(text: str, sides: list[Span], regions: list[Span]) -> tuple[list[Span], list[Span]]:
+    """The sides and regions that the lesion is in, not those it is only beside, where it is in any region.
+
+    By a ventricle is a place, but the ventricle's side is the lesion's only where it has no other.
+    """
     by_ventricle = [one for one in regions if _BY_VENTRICLE.search(text[one[0] : one[1]])]
-    within = [one for one in regions if one not in by_ventricle and not grammar.LANDMARK.search(text[: one[0]])]
-    return sorted(within + by_ventricle) if within else regions
+    within = [one for one in regions if one not in by_ventricle and not _is_landmark(text, one)]
+    if not within:
+        return sides, regions
+    own = [one for one in sides if not _is_landmark(text, one)]
+    return own or sides, sorted(within + by_ventricle)
+
+
+def _only_beside(text: str, named: list[Span]) -> bool:
+    """Whether all places that are named are something else's; by a ventricle is a place."""
+    return bool(named) and all(
+        _is_landmark(text, one) and not _BY_VENTRICLE.search(text[one[0] : one[1]]) for one in named
+    )
+
+
+def _is_landmark(text: str, named: Span) -> bool:
+    return grammar.LANDMARK.search(text[: named[0]]) is not None
 
 
 def _region_named(words: str, patterns: Patterns) -> str:
@@ -85,7 +114,7 @@ def names_place(text: str, patterns: Patterns) -> bool:
     return patterns.region.search(text) is not None or bool(_sides(text, patterns))
 
 
-def _signals(text: str, patterns: Patterns) -> list[tuple[int, int, str]]:
+def _signals(text: str, patterns: Patterns) -> list[Span]:
     """Where the text speaks of the signal, in order; what it denies is left out."""
     found = [(m.start(), m.end(), name) for name, p in patterns.signal.items() for m in p.finditer(text)]
     if grammar.SIGNAL_NOUN.search(text):
@@ -94,7 +123,7 @@ def _signals(text: str, patterns: Patterns) -> list[tuple[int, int, str]]:
     return sorted(one for one in found if not _NOT.search(text[max(0, one[0] - _ITS_NEIGHBOUR) : one[0]]))
 
 
-def _one_signal(found: list[tuple[int, int, str]]) -> str:
+def _one_signal(found: list[Span]) -> str:
     named = {name for _, _, name in found}
     if len(named) > 1:
         return "mixed"
@@ -106,7 +135,7 @@ def signal_of(text: str, patterns: Patterns) -> str:
     return _one_signal(_signals(text, patterns))
 
 
-def _places(text: str, sides: list[tuple[int, int, str]], regions: list[tuple[int, int, str]]) -> list[tuple[str, str]]:
+def _places(text: str, sides: list[Span], regions: list[Span]) -> list[tuple[str, str]]:
     """Each region with the side that qualifies it, where the whole is on both sides.
 
     The side stands before its regions ("left frontal and right parietal"), or behind them where the statement begins
@@ -138,8 +167,8 @@ def described(part: Passage, patterns: Patterns) -> Described:
         part = part.without(grammar.EXTENDS)
     part = without_ventricles(part.without(grammar.SPARED))
     text = part.text
-    sides, signals = _sides(text, patterns), _signals(text, patterns)
-    regions = _without_landmarks(text, _regions(text, patterns))
+    signals = _signals(text, patterns)
+    sides, regions = _without_landmarks(text, _sides(text, patterns), _regions(text, patterns))
     lesion = Lesion(
         side=_one_side(sides),
         regions=canonical_regions(name for _, _, name in regions),
@@ -153,4 +182,4 @@ def described(part: Passage, patterns: Patterns) -> Described:
     for start, end, name in regions:
         words.setdefault(name, []).append(part.span(start, end))
     words["lesion"] = [part.span(m.start(), m.end()) for m in patterns.lesion.finditer(text)]
-    return Described(lesion, places, words)
+    return Described(lesion, places, words, _only_beside(text, [*sides, *regions]))

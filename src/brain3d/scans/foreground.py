@@ -33,9 +33,9 @@ def background_of(data: np.ndarray) -> Background:
     if 2 * np.count_nonzero(border == usual) > border.size + 1:
         return Background(float(usual), 0.0, True)
     border = border.astype(np.float64)
-    values, counts = np.unique(border, return_counts=True)
-    mode = int(np.argmax(counts))
-    constant = bool(counts[mode] >= 0.3 * border.size)
+    values, times = np.unique(border, return_counts=True)
+    mode = int(np.argmax(times))
+    constant = bool(times[mode] >= 0.3 * border.size)
     level = float(values[mode]) if constant else float(np.median(border))
     noise = 1.4826 * float(np.median(np.abs(border - level)))
     return Background(level, noise, constant)

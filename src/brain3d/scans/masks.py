@@ -62,13 +62,8 @@ def largest_piece(mask: np.ndarray) -> np.ndarray:
     if count <= 1:
         return np.asarray(mask)
     result = np.zeros(mask.shape, dtype=bool)
-    np.equal(labels, largest_label(labels), out=result[box])
+    np.equal(labels, 1 + int(np.argmax(np.bincount(labels.ravel())[1:])), out=result[box])
     return result
-
-
-def largest_label(labels: np.ndarray) -> int:
-    """The label from 1 upwards that most voxels have."""
-    return 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
 
 
 def filled(mask: np.ndarray) -> np.ndarray:

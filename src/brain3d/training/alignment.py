@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from brain3d.model.modeling_brain3d import LORA_TARGET_PATTERN, Brain3DForConditionalGeneration
 from brain3d.model.processing_brain3d import Brain3DProcessor
+from brain3d.model.quiet import quiet
 from brain3d.training.bank import Bank
 from brain3d.training.cells import describe_truth, draw_index, sampling_odds, sketches
 from brain3d.training.features import compressed_features
@@ -29,7 +30,8 @@ def add_lora(model: Brain3DForConditionalGeneration, stage: Stage) -> nn.Module:
     config = LoraConfig(
         r=stage.lora_rank, lora_alpha=stage.lora_alpha, lora_dropout=0.05, target_modules=LORA_TARGET_PATTERN
     )
-    return get_peft_model(model, config)
+    with quiet():  # PEFT asks for a name that transformers has renamed
+        return get_peft_model(model, config)
 
 
 def set_trainable(model: nn.Module, trainable: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -38,6 +40,7 @@ def set_trainable(model: nn.Module, trainable: tuple[str, ...]) -> list[dict[str
         "projector": [],
         "vis_scale": [],
         "patch_embedding": [],
+        "compression": [],
         "lora": [],
     }
     for name, parameter in model.named_parameters():
@@ -46,7 +49,7 @@ def set_trainable(model: nn.Module, trainable: tuple[str, ...]) -> list[dict[str
         parameter.requires_grad_(wanted)
         if wanted:
             groups[part].append(parameter)
-    factors = {"projector": 1.0, "vis_scale": 2.0, "patch_embedding": 0.2, "lora": 1.0}
+    factors = {"projector": 1.0, "vis_scale": 2.0, "patch_embedding": 0.2, "compression": 1.0, "lora": 1.0}
     return [{"params": p, "lr_scale": factors[part]} for part, p in groups.items() if p]
 
 
@@ -57,6 +60,8 @@ def _part_of(name: str) -> str:
         return "lora"
     if ".projector." in name:
         return "projector"
+    if ".compression." in name and ".context.score." not in name:
+        return "compression"
     return "patch_embedding" if ".patch_embedding." in name else "frozen"
 
 
@@ -75,9 +80,10 @@ class AlignmentTask:
         seed: int,
         finding_weight: float,
         anchors: tuple[Tensor, Tensor] | None = None,
+        mirror: float = 0.5,
     ) -> None:
         torch.manual_seed(seed)
-        self.stage, self.processor, self.seed = stage, processor, seed
+        self.stage, self.processor, self.seed, self.mirror = stage, processor, seed, mirror
         self.module: Any = add_lora(model, stage) if "lora" in stage.trainable else model
         self.groups = set_trainable(self.module, stage.trainable)
         self.train, self.held_out = train, held_out
@@ -91,15 +97,19 @@ class AlignmentTask:
     def composite(self) -> Brain3DForConditionalGeneration:
         return self.module.get_base_model() if "lora" in self.stage.trainable else self.module
 
+    @property
+    def device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         return self.groups
 
     def _compressed(self, bank: Bank, features: Tensor, index: np.ndarray, flip: np.ndarray) -> Tensor:
         if self.cached:
-            return features[index, flip.astype(int)].float()
+            return features[index, flip.astype(int)].float().to(self.device)
         images = torch.from_numpy(bank.images[index]).float()[:, None]
         images = torch.where(torch.from_numpy(flip)[:, None, None, None, None], images.flip(-1), images)
-        return self.composite.model.compress(self.composite.model.encode(images))
+        return self.composite.model.compress(self.composite.model.encode(images.to(self.device)))
 
     def _reports(self, bank: Bank, index: np.ndarray, flip: np.ndarray, seed: int) -> list[str]:
         """Narratives, each phrased in its own way, or all from the stage's `phrasing`.
@@ -116,7 +126,7 @@ class AlignmentTask:
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         self.module.train()
         rng = np.random.default_rng([self.seed, step])
-        index, flip = draw_index(rng, len(self.train), self.stage.batch, self.odds)
+        index, flip = draw_index(rng, len(self.train), self.stage.batch, self.odds, self.mirror)
         reports = self._reports(self.train, index, flip, int(rng.integers(1 << 40)))
         compressed = self._compressed(self.train, self.features, index, flip)
         if self.stage.task == "grounding":
@@ -134,7 +144,7 @@ class AlignmentTask:
         for i, f in zip(index, flip, strict=True):
             truth = bank.truths[i].mirrored() if f else bank.truths[i]
             findings.append(truth.findings())
-        return torch.tensor([[a == b for b in findings] for a in findings])
+        return torch.tensor([[a == b for b in findings] for a in findings], device=self.device)
 
     def _grounding(self, compressed: Tensor, reports: list[str], same: Tensor) -> tuple[Tensor, dict[str, float]]:
         images, texts = self._embed(compressed, reports)
@@ -145,26 +155,28 @@ class AlignmentTask:
     def _anchoring(self, compressed: Tensor, split: int, index: np.ndarray, flip: np.ndarray) -> Tensor:
         """Distance of the visual tokens to the soft prompts that the language model was pretrained on."""
         assert self.anchors is not None
-        target = self.anchors[split][index, flip.astype(int)]
+        target = self.anchors[split][index, flip.astype(int)].to(self.device)
         return F.mse_loss(self.composite.model.project(compressed), target) / target.var()
 
     def _embed(self, compressed: Tensor, reports: list[str]) -> tuple[Tensor, Tensor]:
         images = self.composite.model.project(compressed).mean(1)
         tokens = [self.processor.tokenizer(r, add_special_tokens=False)["input_ids"] for r in reports]
         width = max(len(t) for t in tokens)
-        ids = torch.tensor([t + [self.processor.tokenizer.pad_token_id] * (width - len(t)) for t in tokens])
-        kept = torch.tensor([[1.0] * len(t) + [0.0] * (width - len(t)) for t in tokens])
+        ids = torch.tensor([t + [self.processor.tokenizer.pad_token_id] * (width - len(t)) for t in tokens]).to(
+            self.device
+        )
+        kept = torch.tensor([[1.0] * len(t) + [0.0] * (width - len(t)) for t in tokens], device=self.device)
         with torch.no_grad():
             states = self.composite.model.language_model(input_ids=ids).last_hidden_state
         return images, (states * kept[..., None]).sum(1) / kept.sum(1, keepdim=True)
 
     def _captioning(self, compressed: Tensor, reports: list[str]) -> Tensor:
-        inputs = self.processor(reports=reports)
+        inputs = {name: tensor.to(self.device) for name, tensor in self.processor(reports=reports).items()}
         return self.module(
             input_ids=inputs["input_ids"],
             compressed_tokens=compressed,
             labels=inputs["labels"],
-            loss_weights=self.weights[inputs["input_ids"]],
+            loss_weights=self.weights.to(self.device)[inputs["input_ids"]],
         ).loss
 
     @torch.no_grad()
@@ -184,7 +196,7 @@ class AlignmentTask:
         return {**figures, **self._generated(compressed, index, flip)}
 
     def _generated(self, compressed: Tensor, index: np.ndarray, flip: np.ndarray) -> dict[str, float]:
-        inputs = self.processor(batch_size=len(index))
+        inputs = {name: tensor.to(self.device) for name, tensor in self.processor(batch_size=len(index)).items()}
         ids = self.composite.generate(**inputs, compressed_tokens=compressed, max_new_tokens=140, do_sample=False)
         return said_scores(self.processor.decode(ids), [self.held_out.truths[i] for i in index], flip)
 

@@ -39,17 +39,20 @@ class Bank:
         return Bank(self.images[rows], self.masks[rows], self.regions[rows], self.amounts[rows], self.truths[rows])
 
 
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
 # The error per angle with which training heads are straightened: somewhat more than benchmarks/midline.py finds.
 PLANE_ERROR_DEG = 1.5
 
 
 def _draw_shard(folder: str, shard: int, first_seed: int, count: int, spec: VolumeSpec) -> int:
-    import torch
-
     from brain3d.phantom.draw import draw_phantom, head_grid
     from brain3d.phantom.volume import training_example
 
-    torch.set_num_threads(1)
     examples, truths, grid = [], [], head_grid(spec.spacing_mm)
     for seed in range(first_seed, first_seed + count):
         phantom = draw_phantom(seed, grid=grid, straightened=PLANE_ERROR_DEG)
@@ -101,8 +104,12 @@ def draw_bank(folder: Path, count: int, seed: int, spec: VolumeSpec, workers: in
     ]
     if not missing:
         return
+    if len(missing) == 1:  # starting a process would take longer
+        _draw_shard(str(folder), *missing[0], spec)
+        return
     # Not forked: a fork of a process in which torch has started its threads may hang.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
         jobs = [pool.submit(_draw_shard, str(folder), i, first, n, spec) for i, first, n in missing]
         for job in tqdm(jobs, desc="drawing phantoms", unit=f" x{SHARD}"):
             job.result()

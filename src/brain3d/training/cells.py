@@ -126,7 +126,7 @@ def sampling_odds(truths: list[Truth], focused: bool) -> np.ndarray:
 
 
 def draw_index(
-    rng: np.random.Generator, count: int, size: int, odds: np.ndarray | None = None
+    rng: np.random.Generator, count: int, size: int, odds: np.ndarray | None = None, mirror: float = 0.5
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A batch: which phantoms (by their odds, where given), and which of them mirrored."""
-    return rng.choice(count, size, replace=count < size, p=odds), rng.random(size) < 0.5
+    """A batch: which phantoms (by their odds, where given), and which of them mirrored (a share `mirror`)."""
+    return rng.choice(count, size, replace=count < size, p=odds), rng.random(size) < mirror

@@ -48,7 +48,7 @@ def dense_loss(head: nn.Module, tokens: Tensor, masks: Tensor, regions: Tensor, 
     which fills few, is worth learning too.
     """
     mask_logits, region_logits = head(tokens)
-    weights = torch.tensor(MASK_WEIGHTS).repeat_interleave(CELLS)
+    weights = torch.tensor(MASK_WEIGHTS, device=masks.device).repeat_interleave(CELLS)
     each = F.binary_cross_entropy_with_logits(mask_logits.float(), masks, reduction="none")
     cells = masks[..., :CELLS].flatten(1).sum(1).clamp(min=1.0)
     share = (focus / cells).clamp(max=MOST_FOCUS).reshape(-1, *[1] * (masks.ndim - 1))

@@ -151,8 +151,10 @@ class LanguageTask:
         batch: int,
         seed: int,
         finding_weight: float,
+        phrasing: int | None = None,
     ) -> None:
         torch.manual_seed(seed)
+        self.phrasing = phrasing
         boxes = grid[0] * grid[1] * grid[2]
         self.module = nn.ModuleDict(
             {"language": Gemma3ForCausalLM(config), "sketch": Sketch(boxes, config.hidden_size)}
@@ -166,18 +168,19 @@ class LanguageTask:
         return [{"params": list(self.module.parameters())}]
 
     def _loss(self, cells: Tensor, reports: list[str], weighted: bool) -> Tensor:
-        ids, labels = encode_reports(self.tokenizer, reports, self.prompt)
         language: Any = self.module["language"]
-        prefix = self.module["sketch"](cells)
+        ids, labels = (tensor.to(language.device) for tensor in encode_reports(self.tokenizer, reports, self.prompt))
+        prefix = self.module["sketch"](cells.to(language.device))
         embeds = torch.cat([prefix, language.get_input_embeddings()(ids)], dim=1)
         logits = language(inputs_embeds=embeds).logits[:, prefix.shape[1] :]
-        return report_loss(logits, labels, self.weights[ids] if weighted else None)
+        return report_loss(logits, labels, self.weights.to(ids.device)[ids] if weighted else None)
 
     def _batch(
         self, bank: Bank, known: Tensor, index: np.ndarray, flip: np.ndarray, seed: int
     ) -> tuple[Tensor, list[str]]:
         reports = [
-            describe_truth(bank, int(i), bool(f), seed + k) for k, (i, f) in enumerate(zip(index, flip, strict=True))
+            describe_truth(bank, int(i), bool(f), seed + k if self.phrasing is None else self.phrasing)
+            for k, (i, f) in enumerate(zip(index, flip, strict=True))
         ]
         return known[index, flip.astype(int)].float(), reports
 
@@ -203,8 +206,10 @@ class LanguageTask:
 
     def _written(self, cells: Tensor) -> list[str]:
         language: Any = self.module["language"]
-        start = torch.tensor([self.tokenizer(self.prompt)["input_ids"]]).expand(len(cells), -1)
-        embeds = torch.cat([self.module["sketch"](cells), language.get_input_embeddings()(start)], dim=1)
+        start = torch.tensor([self.tokenizer(self.prompt)["input_ids"]]).expand(len(cells), -1).to(language.device)
+        embeds = torch.cat(
+            [self.module["sketch"](cells.to(language.device)), language.get_input_embeddings()(start)], dim=1
+        )
         ids = language.generate(inputs_embeds=embeds, max_new_tokens=140, do_sample=False)
         return list(self.tokenizer.batch_decode(ids, skip_special_tokens=True))
 

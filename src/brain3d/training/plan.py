@@ -123,6 +123,8 @@ def read_recipe(path: Path, overrides: list[str]) -> Recipe | Plan:
     Raises InputError for a missing file, invalid YAML, unknown keys, and values of the wrong kind.
     """
     raw = read_raw(path, overrides)
+    if "shared" in raw:
+        raise InputError(f"{path}: the recipe of an ablation; give it to `brain3d ablate`")
     return parse_recipe(raw, path) if "phantoms" in raw else parse_plan(raw, path)
 
 

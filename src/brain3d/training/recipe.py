@@ -18,7 +18,7 @@ TASKS = ("slices", "volumes", "language", "grounding", "anchoring", "captioning"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 SCIENTIFIC = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 OWN_FOLDERS = ("bank", "held-out", "features", "tokenizer", "model")
-TRAINABLE = ("projector", "patch_embedding", "lora")
+TRAINABLE = ("projector", "patch_embedding", "compression", "lora")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,9 @@ class Stage:
     focus: float = 0.0
     average: str | None = None  # volumes: an earlier such stage; the result is the mean of its weights and these
     anchor: float = 0.0  # captioning: weight of the anchoring loss beside that of the text
-    phrasing: int | None = None  # captioning: the one seed that phrases all reports, so that words differ by findings
+    # Language, grounding, captioning: the one seed that phrases all reports, so that words differ by findings alone.
+    phrasing: int | None = None
+    thin: float = 0.0  # slices: the share of images that are one slice; the others are the mean of four
 
 
 @dataclass(frozen=True)
@@ -185,19 +187,26 @@ def load_recipe(path: Path, overrides: list[str]) -> Recipe:
 
 def parse_recipe(raw: dict[str, Any], path: Path) -> Recipe:
     """A recipe over phantoms out of its keys and values. InputError as `load_recipe`."""
-    stages = raw.pop("stages", None)
-    if not isinstance(stages, list) or not stages:
-        raise InputError(f"{path}: the recipe names no stages")
+    stages = parse_stages(raw.pop("stages", None), path)
     raw["phantoms"] = build(Phantoms, raw.get("phantoms"), f"{path}: phantoms")
     raw["model"] = build(Sizes, raw.get("model"), f"{path}: model")
-    raw["stages"] = [build(Stage, s, f"{path}: stages[{i}]") for i, s in enumerate(stages)]
-    recipe: Recipe = build(Recipe, raw, str(path))
+    recipe: Recipe = build(Recipe, {**raw, "stages": list(stages)}, str(path))
     _check_counts(recipe, path)
     for stage in recipe.stages:
-        _check_stage(stage, path)
         _check_average(stage, recipe, path)
         _check_bank(stage, recipe.phantoms, path)
+        _check_slabs(stage, recipe.model, path)
     return recipe
+
+
+def parse_stages(raw: Any, path: Path) -> tuple[Stage, ...]:
+    """Stages out of a recipe's list. InputError for an empty one, unknown keys and values that make no sense."""
+    if not isinstance(raw, list) or not raw:
+        raise InputError(f"{path}: the recipe names no stages")
+    stages = tuple(build(Stage, s, f"{path}: stages[{i}]") for i, s in enumerate(raw))
+    for stage in stages:
+        _check_stage(stage, path)
+    return stages
 
 
 def _check_counts(recipe: Recipe, path: Path) -> None:
@@ -243,6 +252,15 @@ def _check_bank(stage: Stage, phantoms: Phantoms, path: Path) -> None:
         )
 
 
+def _check_slabs(stage: Stage, sizes: Sizes, path: Path) -> None:
+    slabs = sizes.volume_shape[0] // max(1, sizes.depth_patch)
+    if stage.task == "slices" and slabs < SLABS_EACH:
+        raise InputError(
+            f"{path}: stage {stage.name!r} takes {SLABS_EACH} slabs of every volume; {sizes.volume_shape[0]} slices "
+            f"make {slabs}: raise model.volume_shape"
+        )
+
+
 def _check_average(stage: Stage, recipe: Recipe, path: Path) -> None:
     earlier = [s.name for s in recipe.stages[: recipe.stages.index(stage)] if s.task == "volumes"]
     if stage.average is not None and (stage.task != "volumes" or stage.average not in earlier):
@@ -272,10 +290,13 @@ def _check_stage(stage: Stage, path: Path) -> None:
             f"{path}: stage {stage.name!r} needs lr, clip and temperature above zero, and no negative warmup, "
             "weight_decay, focus or anchor"
         )
+    if not 0 <= stage.thin <= 1:
+        raise InputError(f"{path}: stage {stage.name!r} has thin {stage.thin}: give a share from 0 to 1")
     for key, given, tasks in (
         ("focus", stage.focus > 0, ("volumes", "captioning")),
         ("anchor", stage.anchor > 0, ("captioning",)),
-        ("phrasing", stage.phrasing is not None, ("captioning",)),
+        ("phrasing", stage.phrasing is not None, ("language", "grounding", "captioning")),
+        ("thin", stage.thin > 0, ("slices",)),
     ):
         if given and stage.task not in tasks:
             raise InputError(f"{path}: stage {stage.name!r}: {key} is for {' and '.join(tasks)}; leave it out")

@@ -86,7 +86,7 @@ def _slices(run: Run, stage: Stage) -> LossTask:
     from brain3d.training.tower import SliceTask
 
     config = vision_config(run.recipe.model)
-    return SliceTask(config, run.dense, run.held_out, stage.batch, run.recipe.seed, stage.compile)
+    return SliceTask(config, run.dense, run.held_out, stage.batch, run.recipe.seed, stage.compile, stage.thin)
 
 
 def _volumes(run: Run, stage: Stage) -> LossTask:
@@ -122,6 +122,7 @@ def _language(run: Run, stage: Stage) -> LossTask:
         stage.batch,
         run.recipe.seed,
         sizes.finding_weight,
+        stage.phrasing,
     )
 
 
@@ -177,13 +178,20 @@ def _run_phantoms(recipe: Recipe, path: Path, only: str | None) -> Path:
         raise InputError(f"{path}: no stage {only!r}; its stages: {', '.join(s.name for s in recipe.stages)}")
     run = Run(recipe)
     for stage in recipe.stages:
-        if only is not None and stage.name != only:
-            continue
-        folder = run.folder / stage.name
-        folder.mkdir(parents=True, exist_ok=True)
-        claim(folder / "stage.json", {"seed": recipe.seed, **asdict(stage)}, "weights")
-        if (folder / f"weights-{stage.steps}.safetensors").exists():
-            tqdm.write(f"{stage.name}: finished already")
-            continue
-        run_stage(build_task(run, stage), schedule_of(stage, recipe.seed), folder, stage.name)
+        if only is None or stage.name == only:
+            finish_stage(run, stage)
     return export_model(run) if only is None else run.folder
+
+
+def finish_stage(run: Run, stage: Stage, device: torch.device | None = None) -> None:
+    """Run a stage to its end, from where it was left, on a device. InputError where its folder holds another one's."""
+    folder = run.folder / stage.name
+    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder / "stage.json", {"seed": run.recipe.seed, **asdict(stage)}, "weights")
+    if (folder / f"weights-{stage.steps}.safetensors").exists():
+        tqdm.write(f"{stage.name}: finished already")
+        return
+    task = build_task(run, stage)
+    if device is not None:
+        task.module.to(device)
+    run_stage(task, schedule_of(stage, run.recipe.seed), folder, stage.name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from transformers import Gemma3TextConfig, PreTrainedTokenizerFast, SiglipVisionConfig
 
 from brain3d.model.configuration_brain3d import PROMPT, Brain3DConfig
@@ -44,27 +46,29 @@ def text_config(sizes: Sizes, tokenizer: PreTrainedTokenizerFast) -> Gemma3TextC
     )
 
 
-def composite_config(sizes: Sizes, tokenizer: PreTrainedTokenizerFast) -> Brain3DConfig:
-    return Brain3DConfig(
-        vision_config=vision_config(sizes),
-        text_config=text_config(sizes, tokenizer),
-        volume_shape=sizes.volume_shape,
-        spacing_mm=sizes.spacing_mm,
-        depth_patch_size=sizes.depth_patch,
-        depth_stride=sizes.depth_patch,
-        compression="grid",
-        grid_size=sizes.grid,
-        grid_reduce=sizes.grid_reduce,
-        grid_context=sizes.grid_context,
-        context_amounts=len(AMOUNTS) if sizes.grid_context else 0,
-        contralateral=sizes.contralateral,
-        skip_empty=sizes.skip_empty,
-        projector_hidden_size=2 * sizes.text_hidden,
-        feature_standardisation=True,
-        evidence_head=True,
-        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
-        prompt=PROMPT,
-    )
+def composite_config(sizes: Sizes, tokenizer: PreTrainedTokenizerFast, **choices: Any) -> Brain3DConfig:
+    """The composite's config; `choices` are fields of it that the sizes do not say, or say otherwise."""
+    said: dict[str, Any] = {
+        "vision_config": vision_config(sizes),
+        "text_config": text_config(sizes, tokenizer),
+        "volume_shape": sizes.volume_shape,
+        "spacing_mm": sizes.spacing_mm,
+        "depth_patch_size": sizes.depth_patch,
+        "depth_stride": sizes.depth_patch,
+        "compression": "grid",
+        "grid_size": sizes.grid,
+        "grid_reduce": sizes.grid_reduce,
+        "grid_context": sizes.grid_context,
+        "context_amounts": len(AMOUNTS) if sizes.grid_context else 0,
+        "contralateral": sizes.contralateral,
+        "skip_empty": sizes.skip_empty,
+        "projector_hidden_size": 2 * sizes.text_hidden,
+        "feature_standardisation": True,
+        "evidence_head": True,
+        "image_token_id": tokenizer.convert_tokens_to_ids("<image>"),
+        "prompt": PROMPT,
+    }
+    return Brain3DConfig(**(said | choices))
 
 
 def check_sizes(sizes: Sizes) -> None:

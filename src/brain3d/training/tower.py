@@ -22,6 +22,17 @@ def slabs_of(volumes: Tensor) -> Tensor:
     return volumes.reshape(b, d // SLAB, SLAB, h, w).mean(2)[:, :, None].expand(-1, -1, 3, -1, -1)
 
 
+def with_thin(images: Tensor, volumes: Tensor, share: float, rng: np.random.Generator) -> Tensor:
+    """Slabs (B, D/4, 3, H, W) of volumes (B, D, H, W), a `share` of them replaced by one slice, any of their four."""
+    if share == 0:
+        return images
+    b, planes = images.shape[:2]
+    thin = torch.from_numpy(rng.random((b, planes)) < share)
+    place = torch.arange(planes) * SLAB + torch.from_numpy(rng.integers(SLAB, size=(b, planes)))
+    single = volumes[torch.arange(b)[:, None], place][:, :, None].expand_as(images)
+    return torch.where(thin[..., None, None, None], single, images)
+
+
 def side_from_evidence(evidence: Tensor) -> Tensor:
     """Share of the summed lesion probability (B, D', H', W') that lies left, in the lower half of W'."""
     half = evidence.shape[-1] // 2
@@ -33,11 +44,18 @@ class SliceTask:
     """Dense lesion, core, necrosis, ventricle and region targets for every patch of a 2-D slab."""
 
     def __init__(
-        self, config: SiglipVisionConfig, train: Bank, held_out: Bank, batch: int, seed: int, compiled: bool
+        self,
+        config: SiglipVisionConfig,
+        train: Bank,
+        held_out: Bank,
+        batch: int,
+        seed: int,
+        compiled: bool,
+        thin: float = 0.0,
     ) -> None:
         torch.manual_seed(seed)
         self.module = nn.ModuleDict({"tower": SiglipVisionModel(config), "head": DenseHead(config.hidden_size)})
-        self.train, self.held_out, self.batch, self.seed = train, held_out, batch, seed
+        self.train, self.held_out, self.batch, self.seed, self.thin = train, held_out, batch, seed, thin
         tower = self.module["tower"]
         self.encode = torch.compile(tower) if compiled else tower
 
@@ -49,7 +67,7 @@ class SliceTask:
         rng = np.random.default_rng([self.seed, step])
         index = np.sort(rng.choice(len(self.train), self.batch // SLABS_EACH, replace=False))
         volumes, masks, regions, _ = pick(self.train, index, rng)
-        images = slabs_of(volumes)
+        images = with_thin(slabs_of(volumes), volumes, self.thin, rng)
         # Six of the slabs of every volume, more often those that hold a lesion.
         weight = masks[..., :CELLS].sum((2, 3, 4)).sqrt() + 1.0
         planes = torch.stack(
@@ -64,6 +82,8 @@ class SliceTask:
             masks[rows, planes].flatten(0, 1),
             regions[rows, planes],
         )
+        device = next(self.module.parameters()).device
+        images, masks, regions = images.to(device), masks.to(device), regions.to(device)
         tokens = self.encode(pixel_values=images).last_hidden_state
         b, h, w, _ = masks.shape
         return dense_loss(self.module["head"], tokens, masks.reshape(b, h * w, -1), regions), {}
@@ -75,11 +95,11 @@ class SliceTask:
         count = min(len(self.held_out), 120)
         volumes = torch.from_numpy(self.held_out.images[:count]).float()
         masks = patch_masks(self.held_out.masks[:count])
-        images = slabs_of(volumes)
+        images = slabs_of(volumes).to(next(self.module.parameters()).device)
         b, d, h, w = masks.shape[:4]
         logits = torch.cat(
             [
-                self.module["head"](self.module["tower"](pixel_values=x).last_hidden_state)[0]
+                self.module["head"](self.module["tower"](pixel_values=x).last_hidden_state)[0].cpu()
                 for x in images.flatten(0, 1).split(132)
             ]
         )
