@@ -39,19 +39,23 @@ def _training_rows(
     inner.model.projector.requires_grad_(True)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
     inputs = on_device(processor(reports=random_reports(batch, most=1000)), bench.device)
+    ids, labels = inputs["input_ids"], inputs["labels"]
     shape = (batch, config.num_visual_tokens, config.compressed_size)
     compressed = torch.randn(shape, device=bench.device, dtype=DTYPE)
 
     def step() -> None:
-        model(compressed_tokens=compressed, **inputs).loss.backward()
+        """As the stage takes it: without a mask, logits where a word is learned."""
+        model(
+            compressed_tokens=compressed, input_ids=ids, labels=labels, loss_only=True, use_cache=False
+        ).loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
     if bench.on_gpu:
         torch.cuda.reset_peak_memory_stats()
     seconds = bench.seconds(step)
-    tokens = inputs["input_ids"].numel()
-    rate = language_step_flops(config, tokens) / seconds / 1e12
+    tokens = ids.numel()
+    rate = language_step_flops(config, tokens, int((labels >= 0).sum())) / seconds / 1e12
     yield Figure(title, 1000 * seconds, "ms", f"{batch / seconds:.1f} studies/s, {tokens} tokens, {rate:.1f} TFLOP/s")
     if bench.on_gpu:
         peak = torch.cuda.max_memory_allocated()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 
 import pytest
 import torch
 from torch import Tensor
+from transformers import GenerationConfig
 
 from brain3d.model import Brain3DConfig, Brain3DForConditionalGeneration
-from brain3d.model.greedy import LOOK_EVERY, GreedyDecoder, Shape, fits
+from brain3d.model.greedy import LOOK_EVERY, GreedyDecoder, Shape, fits, has_rules
 
 ROWS, NEW = 3, 40
 VISUAL, PROMPT = 4, 7  # tokens
@@ -29,14 +31,15 @@ def model(make_config: Callable[..., Brain3DConfig]) -> Brain3DForConditionalGen
 @torch.inference_mode()
 def prompts(model: Brain3DForConditionalGeneration, seed: int, rows: int = ROWS) -> Tensor:
     features = torch.randn(rows, VISUAL, 24, generator=torch.Generator().manual_seed(seed))
-    return model.model.merge(torch.tensor([[3] * VISUAL + [5, 6, 7]] * rows), features)
+    ids = torch.tensor([[3] * VISUAL + [5, 6, 7]] * rows)
+    return model.model.merge(ids.to(model.device), features.to(model.device))
 
 
 def generated(model: Brain3DForConditionalGeneration, embeds: Tensor, ends: list[int] | None, new: int) -> Tensor:
     settings = {"min_new_tokens": new} if ends is None else {}
     ids: Tensor = model.generate(
         inputs_embeds=embeds,
-        attention_mask=torch.ones(embeds.shape[:2], dtype=torch.long),
+        attention_mask=torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device),
         max_new_tokens=new,
         do_sample=False,
         eos_token_id=ends,
@@ -86,6 +89,24 @@ def test_a_text_beyond_the_sliding_window_is_not_for_it(model: Brain3DForConditi
         GreedyDecoder(model, longest, "fast")
 
 
+def test_attention_that_adds_masks_up_is_not_for_it(make_config: Callable[..., Brain3DConfig]) -> None:
+    """`eager` adds the mask to the logits: one of truth values would let a little of everything through."""
+    model = Brain3DForConditionalGeneration(make_config()).eval()
+    assert fits(model, Shape(1, PROMPT, 1))
+    model.set_attn_implementation("eager")
+    assert not fits(model, Shape(1, PROMPT, 1))
+    with pytest.raises(ValueError, match="attention is not sdpa"):
+        GreedyDecoder(model, Shape(1, PROMPT, 1), "plain")
+
+
+def test_what_a_model_rules_on_words_is_seen() -> None:
+    """MedGemma's own settings are no rules where the likeliest word is taken."""
+    usual = {"do_sample": True, "top_k": 64, "top_p": 0.95, "eos_token_id": [1, 106], "cache_implementation": "hybrid"}
+    assert not has_rules(GenerationConfig(**usual))
+    for rule in ({"suppress_tokens": [7]}, {"forced_eos_token_id": 1}, {"min_length": 20}, {"bad_words_ids": [[7]]}):
+        assert has_rules(GenerationConfig(**usual, **rule))
+
+
 def with_graph(
     model: Brain3DForConditionalGeneration, monkeypatch: pytest.MonkeyPatch, replay: Callable[[GreedyDecoder], object]
 ) -> GreedyDecoder:
@@ -133,3 +154,17 @@ def test_a_graph_that_is_no_good_is_not_used(
         first = decoder(embeds)
     assert torch.equal(first, generated(model, embeds, None, NEW))
     assert torch.equal(decoder(prompts(model, 1)), generated(model, prompts(model, 1), None, NEW))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="a CUDA graph needs a CUDA GPU")
+@pytest.mark.filterwarnings("error:words are chosen without a CUDA graph")
+@pytest.mark.parametrize("way", ["graph", "compiled graph"])
+def test_a_graph_on_a_gpu_writes_what_generate_writes(model: Brain3DForConditionalGeneration, way: str) -> None:
+    there = deepcopy(model).to("cuda")
+    decoder = GreedyDecoder(there, Shape(ROWS, PROMPT, NEW), way)
+    for seed in range(3):
+        embeds = prompts(there, seed)
+        free = generated(there, embeds, None, NEW)
+        assert torch.equal(decoder(embeds), free)
+        ends = free[:, 20].tolist()
+        assert torch.equal(decoder(embeds, ends), generated(there, embeds, ends, NEW))

@@ -122,6 +122,9 @@ def test_the_loss_alone_is_the_loss_beside_all_logits(make_model, text_config, c
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
     with pytest.raises(ValueError, match="no labels"):
         model(ids(2), image_features=features, loss_only=True)
+    for loss_only in (False, True):
+        with pytest.raises(ValueError, match=r"labels have shape \(2, 8\), what predicts them \(2, 9\)"):
+            model(ids(2), image_features=features, labels=labels[:, 1:], loss_only=loss_only)
 
 
 def test_generation_from_features_is_generation_from_pixels(make_model, volumes):

@@ -128,6 +128,19 @@ def test_repeated_air_is_encoded_once_and_nothing_changes(make_published, attent
         torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
 
 
+def test_dropout_in_attention_is_drawn_for_each_token_by_itself(make_published):
+    tower, volumes = make_published(), stripped_heads(2)
+    tower.config.attention_dropout = 0.5
+    for layer in tower.encoder.layers:
+        layer.self_attn.dropout = 0.5
+    for training in (True, False):
+        tower.train(training)
+        torch.manual_seed(1)
+        expected = every_token(tower, volumes)
+        torch.manual_seed(1)
+        torch.testing.assert_close(tower(volumes).last_hidden_state, expected, atol=2e-5, rtol=0)
+
+
 @torch.no_grad()
 def test_what_is_no_air_is_encoded_as_ever(make_published):
     tower, noise = make_published(), torch.rand(2, 1, 8, 12, 16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -23,8 +24,10 @@ def embedded() -> ModelEngine:
 
 @pytest.fixture
 def engine(embedded: ModelEngine) -> Iterator[ModelEngine]:
+    stated = deepcopy(embedded.model.generation_config)
     yield embedded
     embedded.fast, embedded._kept = None, None
+    embedded.model.generation_config = stated
 
 
 def test_reports_are_the_same_words(engine: ModelEngine) -> None:
@@ -63,6 +66,33 @@ def test_what_asks_for_more_than_the_likeliest_word_is_left_to_generate(engine: 
         assert engine.write([features], decoding) == usual
         assert engine._kept is None
         engine.fast = None
+
+
+def test_rules_of_the_model_itself_are_left_to_generate(engine: ModelEngine) -> None:
+    """A token that its generation config forbids is written in neither way."""
+    volume = prepare(read_scan(sample_scan()), engine.spec)
+    (features,) = engine.encode([volume.data])
+    plain = Decoding(max_new_tokens=8)
+    (free,) = engine.write([features], plain)
+    tokens = engine.processor.tokenizer(free.text, add_special_tokens=False)["input_ids"]
+    engine.model.generation_config.suppress_tokens = tokens[1:3]
+    ruled = engine.write([features], plain)
+    assert ruled != [free]
+    engine.fast = "plain"
+    assert engine.write([features], plain) == ruled
+
+
+def test_rules_that_the_caller_leaves_off_are_off(engine: ModelEngine) -> None:
+    """Whatever the model's generation config says, in either way."""
+    volume = prepare(read_scan(sample_scan()), engine.spec)
+    (features,) = engine.encode([volume.data])
+    free = engine.write([features], Decoding())
+    engine.model.generation_config.update(repetition_penalty=5.0, no_repeat_ngram_size=1, min_new_tokens=100)
+    assert engine.write([features], engine.decoding) != free
+    assert engine.write([features], Decoding()) == free
+    engine.fast = "plain"
+    assert engine.write([features], Decoding()) == free
+    assert engine._kept is not None
 
 
 def test_a_cpu_needs_none_of_it(embedded: ModelEngine) -> None:

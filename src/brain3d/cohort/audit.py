@@ -98,7 +98,8 @@ def audit_cohort(cohort: Cohort, facts: Mapping[str, Facts], spec: VolumeSpec | 
     volumes = {} if spec is None or cohort.volumes is None else _volumes(cohort, studies, facts, spec)
     pairs = all_pairs({study.id: facts[study.id] for study in studies}, volumes)
     split = {study.id: study.split for study in studies}
-    reports = {study.id: _report(study) for study in cohort.studies}
+    texts = {study.id: _text(study) for study in cohort.studies}
+    reports = {name: _words(text) for name, text in texts.items()}
     healthy = {study.id: _is_healthy(study, reports[study.id]) for study in cohort.studies}
     firsts = [study for study in _first_of_each(studies) if healthy[study.id] is not None]
     labels = [bool(healthy[study.id]) for study in firsts]
@@ -115,7 +116,7 @@ def audit_cohort(cohort: Cohort, facts: Mapping[str, Facts], spec: VolumeSpec | 
         copied=_copied(cohort.studies, reports, healthy),
         files=probe(features, labels),
         background=probe(volume_features(seen), labels) if volumes and len(seen) == len(firsts) else None,
-        faulty=tuple(_faulty(cohort.studies)),
+        faulty=tuple(_faulty(cohort.studies, texts)),
     )
 
 
@@ -151,16 +152,15 @@ def _text(study: Study) -> str | None:
     return None if study.report is None else study.report.read_text(encoding="utf-8", errors="replace").strip()
 
 
-def _report(study: Study) -> str | None:
-    """The report in lower case with single spaces, so that only its words count."""
-    text = _text(study)
+def _words(text: str | None) -> str | None:
+    """A report in lower case with single spaces, so that only its words count."""
     return None if text is None else " ".join(text.lower().split())
 
 
-def _faulty(studies: Sequence[Study]) -> Iterator[Faulty]:
+def _faulty(studies: Sequence[Study], texts: Mapping[str, str | None]) -> Iterator[Faulty]:
     """The studies whose report says two things, or cannot be mirrored with its image."""
     for study in studies:
-        text = _text(study)
+        text = texts[study.id]
         fault = None if text is None else report_fault(text, study.healthy)
         if fault is not None:
             yield Faulty(study.id, study.split, fault)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from transformers import StaticCache
+from transformers import GenerationConfig, StaticCache
 
 from brain3d.model.modeling_brain3d import Brain3DForConditionalGeneration
 
@@ -16,6 +16,13 @@ PLAIN, GRAPH, COMPILED = "plain", "graph", "compiled graph"
 WAYS = (PLAIN, GRAPH, COMPILED)
 LOOK_EVERY = 16  # steps: whether all rows have ended is asked no oftener, since a GPU has to be waited for
 TRIED = 8  # tokens that a graph has to write as the steps that it was captured from
+ATTENTION = "sdpa"  # transformers' name of the one that takes a mask of truth values
+WITHOUT_RULES = {  # fields of a generation config that change no greedy word, or that a caller states anyway
+    *("bos_token_id", "eos_token_id", "pad_token_id", "max_length", "max_new_tokens", "min_new_tokens", "do_sample"),
+    *("num_beams", "temperature", "top_k", "top_p", "repetition_penalty", "no_repeat_ngram_size", "use_cache"),
+    *("cache_implementation", "output_attentions", "output_hidden_states", "trust_remote_code"),
+    *("transformers_version", "_from_model_config"),
+}
 
 
 class Shape(NamedTuple):
@@ -27,9 +34,15 @@ class Shape(NamedTuple):
 
 
 def fits(model: Brain3DForConditionalGeneration, shape: Shape) -> bool:
-    """Whether the decoder can write this: nothing of it lies beyond a sliding window of the language model."""
+    """Whether the decoder can write this: with scaled dot-product attention, and within any sliding window."""
     config = model.config.text_config
-    return "sliding_attention" not in config.layer_types or shape.prompt + shape.new <= config.sliding_window
+    within = "sliding_attention" not in config.layer_types or shape.prompt + shape.new <= config.sliding_window
+    return within and config._attn_implementation == ATTENTION
+
+
+def has_rules(config: GenerationConfig) -> bool:
+    """Whether a model's own generation config rules on words in a way that only `generate` knows."""
+    return not WITHOUT_RULES.issuperset(config.to_diff_dict())
 
 
 class GreedyDecoder:
@@ -48,7 +61,9 @@ class GreedyDecoder:
         if way not in WAYS:
             raise ValueError(f"way is {way!r}, expected one of {', '.join(WAYS)}")
         if not fits(model, shape):
-            raise ValueError(f"{shape.prompt} + {shape.new} tokens are more than the sliding window")
+            raise ValueError(
+                f"{shape.prompt} + {shape.new} tokens are more than the sliding window, or attention is not {ATTENTION}"
+            )
         self.model, self.shape, self.way = model, shape, way
         self.length = shape.prompt + shape.new
         device, rows = model.device, shape.rows

@@ -25,14 +25,18 @@ def report_loss(
     Raises:
         ValueError: lengths differ.
     """
-    if logits.shape[:2] != labels.shape:
-        raise ValueError(f"labels have shape {tuple(labels.shape)}, the logits {tuple(logits.shape[:2])}")
-    return token_loss(logits[:, :-1][predicts(labels)], labels, weights, num_items)
+    return token_loss(predicting(logits, labels), labels, weights, num_items)
 
 
-def predicts(labels: torch.Tensor) -> torch.Tensor:
-    """Labels (B, L) -> (B, L - 1) bool: the positions whose next token is learned."""
-    return labels[:, 1:] != IGNORED
+def predicting(states: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Of states or logits (B, L, d) those (n, d) whose next token is learned, by labels (B, L).
+
+    Raises:
+        ValueError: lengths differ.
+    """
+    if states.shape[:2] != labels.shape:
+        raise ValueError(f"labels have shape {tuple(labels.shape)}, what predicts them {tuple(states.shape[:2])}")
+    return states[:, :-1][labels[:, 1:] != IGNORED]
 
 
 def token_loss(
@@ -41,8 +45,8 @@ def token_loss(
     weights: torch.Tensor | None = None,
     num_items: int | torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """As `report_loss`, of logits (n, vocabulary) at the positions that `predicts(labels)` names, in their order."""
-    learned = predicts(labels)
+    """As `report_loss`, of logits (n, vocabulary) where `predicting` takes them from, in its order."""
+    learned = labels[:, 1:] != IGNORED
     losses = nn.functional.cross_entropy(logits.float(), labels[:, 1:][learned], reduction="none")
     if weights is None:
         return losses.sum() / (len(losses) if num_items is None else num_items)

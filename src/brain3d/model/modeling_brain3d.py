@@ -27,7 +27,7 @@ from transformers.utils.generic import can_return_tuple
 from brain3d.model.compression import PerceiverCompression, build_compression
 from brain3d.model.configuration_brain3d import Brain3DConfig
 from brain3d.model.inflation import inflate
-from brain3d.model.loss import predicts, report_loss, token_loss
+from brain3d.model.loss import predicting, report_loss, token_loss
 from brain3d.model.projector import Brain3DProjector, FeatureStandardiser, initial_scale
 from brain3d.model.tower import Brain3DVisionTower
 
@@ -332,7 +332,7 @@ class Brain3DForConditionalGeneration(Brain3DPreTrainedModel, GenerationMixin):
             loss_only: with labels: logits are made where the next token is learned, for the loss, and not returned.
 
         Raises:
-            ValueError: as `Brain3DModel.forward`; `loss_only` without labels.
+            ValueError: as `Brain3DModel.forward`; `loss_only` without labels, or labels of another length.
         """
         if loss_only and labels is None:
             raise ValueError("loss_only is true, but there are no labels")
@@ -350,7 +350,7 @@ class Brain3DForConditionalGeneration(Brain3DPreTrainedModel, GenerationMixin):
         )
         states, logits, loss = outputs.last_hidden_state, None, None
         if labels is not None and loss_only:
-            learned = self.next_token_logits(states[:, :-1][predicts(labels)])
+            learned = self.next_token_logits(predicting(states, labels))
             loss = token_loss(learned, labels, loss_weights, num_items_in_batch)
         else:
             logits = self.next_token_logits(states[:, -logits_to_keep:])

@@ -136,9 +136,12 @@ class Brain3DVisionTower(SiglipPreTrainedModel):
 
         The published signal adds the same number to every channel along depth. Every layer reads the tokens through a
         layer norm, and so does what comes after the last: that number is subtracted again, and nothing ever sees it.
+        Dropout in attention would draw for each of them by itself.
         """
-        biased = self.encoder.config._attn_implementation in BIASED_ATTENTION
-        return biased and isinstance(self.embeddings.positions, PublishedPositions)
+        config = self.encoder.config
+        alike = isinstance(self.embeddings.positions, PublishedPositions)
+        dropped = self.training and config.attention_dropout > 0
+        return alike and not dropped and config._attn_implementation in BIASED_ATTENTION
 
     def _encode_distinct(self, states: torch.Tensor, blank: torch.Tensor) -> torch.Tensor:
         """One volume's tokens (1, N, hidden), those of blank patches once for each column: the same, for less work.

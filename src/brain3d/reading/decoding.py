@@ -8,6 +8,7 @@ from typing import Any
 from brain3d.scans.types import InputError
 
 MAX_SEED = 2**63 - 1  # what every generator of random numbers takes
+RULES = ("repetition_penalty", "no_repeat_ngram_size", "min_new_tokens")
 
 
 @dataclass(frozen=True)
@@ -49,23 +50,24 @@ class Decoding:
         return {"decoding": "greedy", **shared}
 
     def to_generate(self) -> dict[str, Any]:
-        """The settings as arguments of transformers' `generate`; the seed is not one of them."""
+        """The settings as arguments of transformers' `generate`; the seed is not one of them.
+
+        A rule that does not hold is None: left out, it would be that of the model's generation config.
+        """
         drawn = {"temperature": self.temperature, "top_p": self.top_p} if self.do_sample else {}
         return {
             "max_new_tokens": self.max_new_tokens,
             "do_sample": self.do_sample,
             "num_beams": 1,
             **drawn,
+            **dict.fromkeys(RULES),
             **self._rules(),
         }
 
     def _rules(self) -> dict[str, Any]:
         """What the words must keep to, where it is anything."""
-        rules = {
-            "repetition_penalty": self.repetition_penalty,
-            "no_repeat_ngram_size": self.no_repeat_ngram_size,
-            "min_new_tokens": min(self.min_new_tokens, self.max_new_tokens),
-        }
+        rules = {name: getattr(self, name) for name in RULES}
+        rules["min_new_tokens"] = min(self.min_new_tokens, self.max_new_tokens)
         return {name: value for name, value in rules.items() if value != getattr(Decoding, name)}
 
 

@@ -262,10 +262,12 @@ class ModelEngine:
 
     def _decoder(self, embeds: torch.Tensor, decoding: Decoding) -> GreedyDecoder | None:
         """What writes the likeliest words fast, where nothing else is asked; kept, since a graph takes time to make."""
-        from brain3d.model.greedy import GreedyDecoder, Shape, fits
+        from brain3d.model.greedy import GreedyDecoder, Shape, fits, has_rules
 
         shape = Shape(len(embeds), embeds.shape[1], decoding.max_new_tokens)
-        if self.fast is None or not decoding.is_plain or not fits(self.model, shape):
+        if self.fast is None or not decoding.is_plain or has_rules(self.model.generation_config):
+            return None
+        if not fits(self.model, shape):
             return None
         if self._kept is None or self._kept.shape != shape:
             self._kept = None  # its memory, before the next one's is taken

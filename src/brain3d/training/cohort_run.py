@@ -169,6 +169,7 @@ class CohortRun:
         self.accelerator.wait_for_everyone()
         self.accelerator.free_memory()  # it holds on to every model that it spread
         if self.accelerator.is_fsdp2:  # in pieces, and stays so
+            del task  # with its pieces, before a whole model is loaded beside them
             self.model = self._anew(stage)
         elif not self._stays_apart(stage):
             self.model = settled(task.wrapped, stage, read_best(folder, read_progress(folder)))
