@@ -16,6 +16,9 @@ PLAIN, GRAPH, COMPILED = "plain", "graph", "compiled graph"
 WAYS = (PLAIN, GRAPH, COMPILED)
 LOOK_EVERY = 16  # steps: whether all rows have ended is asked no oftener, since a GPU has to be waited for
 TRIED = 8  # tokens that a graph has to write as the steps that it was captured from
+TUNED: dict[str, str | int | bool | Callable[..., object]] = {
+    "coordinate_descent_tuning": True
+}  # on an H200 a fifth less time than without
 ATTENTION = "sdpa"  # transformers' name of the one that takes a mask of truth values
 WITHOUT_RULES = {  # fields of a generation config that change no greedy word, or that a caller states anyway
     *("bos_token_id", "eos_token_id", "pad_token_id", "max_length", "max_new_tokens", "min_new_tokens", "do_sample"),
@@ -142,7 +145,9 @@ class GreedyDecoder:
     def _captured(self, embeds: Tensor) -> Callable[[], None]:
         """The step as a graph, if it can be had and writes the same; else the step."""
         # What is compiled holds for the place in the sequence that it began at: it runs once before it is captured.
-        step, tokens = (torch.compile(self._step, dynamic=False), 2) if self.way == COMPILED else (self._step, TRIED)
+        step, tokens = (self._step, TRIED)
+        if self.way == COMPILED:
+            step, tokens = torch.compile(self._step, dynamic=False, options=TUNED), 2
         tokens = min(tokens, self.shape.new)
         try:
             expected = self._tried(embeds, step, tokens)
