@@ -256,11 +256,18 @@ def run_plan(plan: Plan, path: Path, only: str | None = None) -> Path:
             for stage in plan.stages:
                 run.run(stage)
                 if stage.name == only:
+                    _leave_together(run.accelerator)
                     return run.folder
             if run.accelerator.is_main_process:
                 export_both(plan, run.folder, run.model, run.processor)
                 write_summary(plan, run)
-            run.accelerator.wait_for_everyone()
+            _leave_together(run.accelerator)
         finally:
             run.material.cache.close()
     return run.folder / "best"
+
+
+def _leave_together(accelerator: Accelerator) -> None:
+    """End what processes share before any of them ends: gloo may abort one whose partner has gone."""
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
