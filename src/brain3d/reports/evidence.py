@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 from brain3d.reports.findings import REGIONS, Findings, mirror_side
 
-CERTAINTIES = ("stated", "possible")
-
 
 class Span(NamedTuple):
     """A piece of a report: from `start` up to `end`, in characters, and the words that stand there."""
