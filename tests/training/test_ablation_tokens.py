@@ -36,7 +36,7 @@ def shared(recipe: Ablation) -> Shared:
 
 def bank_of(images: np.ndarray) -> Bank:
     nothing = np.zeros(len(images))
-    return Bank(images.astype(np.float16), nothing, nothing, nothing, [None] * len(images))  # type: ignore[list-item]
+    return Bank(images.astype(np.float16), nothing, nothing, nothing, nothing, [None] * len(images))  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("name", ["all-stages", "slices-mean", "sequence", "perceiver"])

@@ -5,8 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from brain3d.phantom.truth import Truth
 from brain3d.phantom.volume import AMOUNTS
@@ -14,10 +12,6 @@ from brain3d.training.adaptation import case_scores
 from brain3d.training.alignment import contrastive_loss
 from brain3d.training.cells import CASE_FEATURES, CELL_FEATURES, case_features, mirror_cells, sampling_odds, split_case
 from brain3d.training.dense import (
-    BIAS,
-    _bias_field,
-    _saturated,
-    jitter_intensity,
     mirrored,
     patch_amounts,
     patch_masks,
@@ -152,31 +146,6 @@ def test_patch_masks_put_each_cell_under_its_patch() -> None:
     assert patches.shape == (1, 2, 2, 2, 32)
     assert float(patches.sum()) == 1.0
     assert float(patches[0, 1, 0, 0, 2 * 8 + 5]) == 1.0
-
-
-def test_jitter_leaves_the_background_alone() -> None:
-    images = torch.full((2, 4, 4, 4), -1.0)
-    images[:, 1:3] = -0.4
-    changed = jitter_intensity(images, np.random.default_rng(0))
-    assert torch.equal(changed[:, 0], images[:, 0])
-    assert not torch.equal(changed[:, 1], images[:, 1])
-
-
-@given(st.integers(0, 10_000))
-def test_jitter_bends_and_saturates_within_bounds(seed: int) -> None:
-    images = torch.linspace(-0.99, 0.99, 6 * 8**3).reshape(6, 8, 8, 8)
-    rng = np.random.default_rng(seed)
-    field = _bias_field(images, rng)
-    assert float((field - 1).abs().max()) <= BIAS + 1e-6
-    capped = _saturated(images, images > -0.999, rng)
-    assert bool((capped <= images).all())
-    share = (capped < images).flatten(1).float().mean(1)
-    assert float(share.max()) <= 0.03 + 1 / 8**3
-
-
-def test_no_tissue_is_nothing_to_saturate() -> None:
-    empty = torch.full((4, 4, 4, 4), -1.0)
-    assert torch.equal(jitter_intensity(empty, np.random.default_rng(0)), empty)
 
 
 def test_lesions_across_the_midline_are_drawn_oftener() -> None:

@@ -12,7 +12,7 @@ from scipy import ndimage
 from brain3d.phantom.draw import Phantom
 from brain3d.phantom.measure import region_mask, signal_masks
 from brain3d.reports.findings import REGIONS
-from brain3d.scans import VolumeSpec, foreground_mask, levelled
+from brain3d.scans import VolumeSpec, foreground_mask, level, levelled
 
 JITTER_VOXELS = (0.6, 0.6, 0.3)  # how far the centre of a scan is found from a phantom's own; the midline is surest
 CELL = 2  # dense masks are kept on cells of 2 x 2 x 2 voxels
@@ -31,12 +31,14 @@ _TRIANGLE = np.array([1.0, 8.0, 1.0], dtype=np.float32) / 10
 class Example:
     """`image` (D, H, W) float16 in [-1, 1]; `masks` (4, D/2, H/2, W/2) uint8, mean occupancy times 255, in the
     order of MASKS; `regions` (D/4, H/4, W/4) uint8, 0 outside the brain, else 1 + index into REGIONS;
-    `amounts` (A, D/4, H/4, W/4) uint8, which share of a patch each of AMOUNTS fills, times 255."""
+    `amounts` (A, D/4, H/4, W/4) uint8, which share of a patch each of AMOUNTS fills, times 255; `level` is
+    `scans.level`'s, by which the image's brightness is known again."""
 
     image: np.ndarray
     masks: np.ndarray
     regions: np.ndarray
     amounts: np.ndarray
+    level: float
 
 
 def _start(phantom: Phantom, head: torch.Tensor, shape: tuple[int, int, int], jitter: np.ndarray) -> list[int]:
@@ -92,6 +94,7 @@ def training_example(phantom: Phantom, spec: VolumeSpec, rng: np.random.Generato
         masks=_bytes(masks),
         regions=regions.to(torch.uint8).cpu().numpy(),
         amounts=_bytes(F.avg_pool3d(_amounts(phantom)[(slice(None), *window)][None], PATCH)[0]),
+        level=level(data, mask),
     )
 
 

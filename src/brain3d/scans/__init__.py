@@ -14,7 +14,7 @@ from brain3d.scans.orientation import (
     side_of,
     to_canonical,
 )
-from brain3d.scans.preprocess import brain_centre, foreground_mask, levelled, normalise, prepare
+from brain3d.scans.preprocess import brain_centre, foreground_mask, level, levelled, normalise, prepare
 from brain3d.scans.preview import render_planes
 from brain3d.scans.published import PUBLISHED_SHAPE, published_volume
 from brain3d.scans.read import find_scan, is_part, read_scan, read_stored, read_with_stored
@@ -44,6 +44,7 @@ __all__ = [
     "foreground_mask",
     "inspect_scan",
     "is_part",
+    "level",
     "levelled",
     "map_to_scan",
     "mid_plane",

@@ -25,7 +25,7 @@ from brain3d.scans.orientation import canonical_view
 from brain3d.scans.resample import Field, field_of, read_grid, read_places, resample_mask, rounded_geometry
 from brain3d.scans.types import Flag, InputError, Scan, Volume, VolumeSpec
 
-__all__ = ["brain_centre", "foreground_mask", "levelled", "normalise", "prepare"]
+__all__ = ["brain_centre", "foreground_mask", "level", "levelled", "normalise", "prepare"]
 
 COARSE_MM = 3.0
 LEAST_LIKENESS = 0.4  # of a head and its mirror image: below it the plane is not to be trusted, and nothing is turned
@@ -46,18 +46,35 @@ def normalise(data: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def levelled(data: np.ndarray, mask: np.ndarray, background: float = 0.0) -> np.ndarray:
     """`normalise` of an image (D, H, W) whose background lies at this level, the coil's slope taken out first."""
+    return _normalised(_even(data, mask, background), mask)
+
+
+def level(data: np.ndarray, mask: np.ndarray, background: float = 0.0) -> float:
+    """How far `levelled`'s median lies above the background, in the units that z is counted in."""
+    values = _even(data, mask, background)
+    median, scale = _middle_and_scale(values)
+    return median / scale if values.size else 0.0
+
+
+def _even(data: np.ndarray, mask: np.ndarray, background: float) -> np.ndarray:
+    """The brightness (N,) above the background inside the mask, the coil's slope taken out."""
     values = data[mask].astype(np.float64) - background
-    return _normalised(without_slope(values, mask, slope_of(values, mask)), mask)
+    return without_slope(values, mask, slope_of(values, mask))
+
+
+def _middle_and_scale(values: np.ndarray) -> tuple[float, float]:
+    """The median, and 1.4826 MAD; where that is zero the standard deviation, and one where that is too."""
+    if values.size == 0:
+        return 0.0, 1.0
+    median = float(np.median(values))
+    return median, 1.4826 * float(np.median(np.abs(values - median))) or float(values.std()) or 1.0
 
 
 def _normalised(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """`normalise` of an image that has these (N,) values inside the mask."""
     result = np.full(mask.shape, -1.0, dtype=np.float32)
     inside = np.asarray(values, dtype=np.float64)
-    if inside.size == 0:
-        return result
-    median = float(np.median(inside))
-    scale = 1.4826 * float(np.median(np.abs(inside - median))) or float(inside.std()) or 1.0
+    median, scale = _middle_and_scale(inside)
     z = np.clip((inside - median) / scale, Z_LOW, Z_HIGH)
     result[mask] = 2.0 * (z - Z_LOW) / (Z_HIGH - Z_LOW) - 1.0
     return result

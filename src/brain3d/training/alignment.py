@@ -24,6 +24,8 @@ from brain3d.training.said import said_scores
 if TYPE_CHECKING:
     from brain3d.training.run import Run
 
+CHANGED_VIEWS = 1  # of every phantom that the tower never saw, with other intensities
+
 
 def add_lora(model: Brain3DForConditionalGeneration, stage: Stage) -> nn.Module:
     """LoRA on the language model's attention, and nowhere else. Returns the wrapped model."""
@@ -104,11 +106,13 @@ class AlignmentTask:
     def parameter_groups(self) -> list[dict[str, Any]]:
         return self.groups
 
-    def _compressed(self, bank: Bank, features: Tensor, index: np.ndarray, flip: np.ndarray) -> Tensor:
+    def _compressed(self, bank: Bank, features: Tensor, index: np.ndarray, views: np.ndarray) -> Tensor:
+        """Tokens of phantoms in one of `compressed_features` views each: even ones as they are, odd ones mirrored."""
         if self.cached:
-            return features[index, flip.astype(int)].float().to(self.device)
+            return features[index, views].float().to(self.device)
         images = torch.from_numpy(bank.images[index]).float()[:, None]
-        images = torch.where(torch.from_numpy(flip)[:, None, None, None, None], images.flip(-1), images)
+        flip = torch.from_numpy(views % 2 == 1)[:, None, None, None, None]
+        images = torch.where(flip, images.flip(-1), images)
         return self.composite.model.compress(self.composite.model.encode(images.to(self.device)))
 
     def _reports(self, bank: Bank, index: np.ndarray, flip: np.ndarray, seed: int) -> list[str]:
@@ -128,7 +132,8 @@ class AlignmentTask:
         rng = np.random.default_rng([self.seed, step])
         index, flip = draw_index(rng, len(self.train), self.stage.batch, self.odds, self.mirror)
         reports = self._reports(self.train, index, flip, int(rng.integers(1 << 40)))
-        compressed = self._compressed(self.train, self.features, index, flip)
+        views = flip + 2 * rng.integers(self.features.shape[1] // 2, size=len(index))
+        compressed = self._compressed(self.train, self.features, index, views)
         if self.stage.task == "grounding":
             return self._grounding(compressed, reports, self._same(self.train, index, flip))
         if self.stage.task == "anchoring":
@@ -186,7 +191,7 @@ class AlignmentTask:
         index = np.arange(min(200, len(self.held_out)))
         flip = index % 2 == 1
         reports = self._reports(self.held_out, index, flip, 7)
-        compressed = self._compressed(self.held_out, self.held_out_features, index, flip)
+        compressed = self._compressed(self.held_out, self.held_out_features, index, flip.astype(int))
         if self.stage.task == "grounding":
             loss, figures = self._grounding(compressed, reports, self._same(self.held_out, index, flip))
             return {"loss": float(loss), **figures}
@@ -265,7 +270,7 @@ def build_alignment(run: Run, stage: Stage) -> AlignmentTask:
     model = after_stages(run, assemble(run), before)
     cache = run.folder / "features"
     train = run.aligned
-    features = compressed_features(model.model, train, cache, "train")
+    features = compressed_features(model.model, train, cache, "train", changed=CHANGED_VIEWS)
     held_out = compressed_features(model.model, run.held_out, cache, "held-out")
     if not before:
         flat = features.float().flatten(0, 2)

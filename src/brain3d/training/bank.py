@@ -16,18 +16,19 @@ from brain3d.phantom.truth import Truth
 from brain3d.scans import InputError, VolumeSpec
 
 SHARD = 50  # phantoms drawn, written and resumed together
-GENERATOR = 5  # raise it when the generator draws or measures otherwise: old banks are then refused
+GENERATOR = 6  # raise it when the generator draws or measures otherwise: old banks are then refused
 
 
 @dataclass(frozen=True)
 class Bank:
     """`images` (N, D, H, W) float16; `masks` (N, 4, D/2, H/2, W/2) uint8; `regions` (N, D/4, H/4, W/4) uint8;
-    `amounts` (N, A, D/4, H/4, W/4) uint8: see `phantom.volume.Example`."""
+    `amounts` (N, A, D/4, H/4, W/4) uint8; `levels` (N,): see `phantom.volume.Example`."""
 
     images: np.ndarray
     masks: np.ndarray
     regions: np.ndarray
     amounts: np.ndarray
+    levels: np.ndarray
     truths: list[Truth]
 
     def __len__(self) -> int:
@@ -36,7 +37,8 @@ class Bank:
     def part(self, first: int, last: int) -> Bank:
         """The phantoms `first` ... `last - 1`."""
         rows = slice(first, last)
-        return Bank(self.images[rows], self.masks[rows], self.regions[rows], self.amounts[rows], self.truths[rows])
+        images, masks, regions = self.images[rows], self.masks[rows], self.regions[rows]
+        return Bank(images, masks, regions, self.amounts[rows], self.levels[rows], self.truths[rows])
 
 
 def _one_thread() -> None:
@@ -66,6 +68,7 @@ def _draw_shard(folder: str, shard: int, first_seed: int, count: int, spec: Volu
         masks=np.stack([e.masks for e in examples]),
         regions=np.stack([e.regions for e in examples]),
         amounts=np.stack([e.amounts for e in examples]),
+        levels=np.array([e.level for e in examples]),
         truths=np.array(json.dumps(truths)),
     )
     partial.rename(target)
@@ -124,5 +127,6 @@ def load_bank(folder: Path, count: int) -> Bank:
         masks=np.concatenate([part["masks"] for part in parts])[:count],
         regions=np.concatenate([part["regions"] for part in parts])[:count],
         amounts=np.concatenate([part["amounts"] for part in parts])[:count],
+        levels=np.concatenate([part["levels"] for part in parts])[:count],
         truths=truths[:count],
     )

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from brain3d.phantom.volume import AMOUNTS, MASKS, PAIRS
 from brain3d.reports.findings import REGIONS
 from brain3d.training.bank import Bank
+from brain3d.training.jitter import jitter_intensity
 
 CELLS = 8  # 2 x 2 x 2 mask cells under one patch of 4 x 4 x 4 voxels
 MOST_FOCUS = 40.0
 OF_LESION = slice(AMOUNTS.index(REGIONS[0]), AMOUNTS.index("dark") + 1)  # amounts stated as shares of the lesion
-BIAS = 0.25  # the strongest bias field, as a share of the intensity
 MASK_WEIGHTS = (1.0, 0.5, 0.5, 0.3)  # in the order of MASKS
 
 
@@ -98,46 +98,11 @@ def totals_loss(halves: Tensor, wanted: Tensor) -> Tensor:
     return side + apart + F.smooth_l1_loss(by_half[:, 2], volume.log(), beta=0.5)
 
 
-def jitter_intensity(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """What scanners and files do to the same head: a little scale, offset and noise, at times a bias field and the
-    brightest tissue saturated. Background stays at -1. (B, D, H, W) -> (B, D, H, W)."""
-    shape = (len(images), 1, 1, 1)
-    scale = torch.from_numpy(rng.uniform(0.85, 1.2, shape)).float()
-    offset = torch.from_numpy(rng.normal(0, 0.02, shape)).float()
-    noise = torch.from_numpy(rng.uniform(0, 0.025, shape)).float() * torch.from_numpy(
-        rng.standard_normal(images.shape, dtype=np.float32)
-    )
-    tissue = images > -0.999
-    changed = (_saturated(images, tissue, rng) + 1) * _bias_field(images, rng) - 1
-    centre = -0.43  # the brain's median after normalisation
-    changed = (changed - centre) * scale + centre + offset + noise
-    return torch.where(tissue, changed, images).clamp(-1, 1)
-
-
-def _bias_field(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """A smooth factor per voxel (B, D, H, W) for half of the images, at most 25 % from one; one for the others."""
-    coarse = torch.from_numpy(rng.standard_normal((len(images), 1, 4, 4, 4), dtype=np.float32))
-    field = F.interpolate(coarse, images.shape[1:], mode="trilinear", align_corners=True)[:, 0]
-    field = field - field.mean((1, 2, 3), keepdim=True)
-    strength = rng.uniform(0.0, BIAS, (len(images), 1, 1, 1)) * (rng.random((len(images), 1, 1, 1)) < 0.5)
-    return 1 + torch.from_numpy(strength).float() * field / field.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-6)
-
-
-def _saturated(images: Tensor, tissue: Tensor, rng: np.random.Generator) -> Tensor:
-    """A third of the images with their brightest 0.2 to 3 % of tissue at one value, where there is tissue."""
-    shares, wanted = rng.uniform(0.002, 0.03, len(images)), rng.random(len(images)) < 1 / 3
-    tops = [
-        float(np.quantile(image[inside].numpy(), 1 - share)) if wish and bool(inside.any()) else 1.0
-        for image, inside, share, wish in zip(images, tissue, shares, wanted, strict=True)
-    ]
-    return torch.minimum(images, torch.tensor(tops)[:, None, None, None])
-
-
 def pick(bank: Bank, index: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, np.ndarray]:
     """Images (B, D, H, W), patch masks (B, D', H', W', 32), regions (B, D', H', W'), half of them mirrored."""
     flip = rng.random(len(index)) < 0.5
     images, masks, regions = mirrored(bank.images[index], bank.masks[index], bank.regions[index], flip)
-    volumes = jitter_intensity(torch.from_numpy(images).float(), rng)
+    volumes = jitter_intensity(torch.from_numpy(images).float(), bank.levels[index], rng)
     return volumes, patch_masks(masks), torch.from_numpy(regions), flip
 
 

@@ -54,8 +54,8 @@ class ArmTask(AlignmentTask):
     def validate(self) -> dict[str, float]:
         return {}
 
-    def _compressed(self, bank: Bank, features: Tensor, index: np.ndarray, flip: np.ndarray) -> Tensor:
-        tokens = features[index, flip.astype(int)].float().to(self.device)
+    def _compressed(self, bank: Bank, features: Tensor, index: np.ndarray, views: np.ndarray) -> Tensor:
+        tokens = features[index, views].float().to(self.device)
         return self.composite.model.compress(tokens) if self.learns_compression else tokens
 
 
