@@ -154,7 +154,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", ["stages.grounding.anchor=1.0", "stages.volumes.phrasing=3", "stages.anchoring.focus=1.0"]
+    "change",
+    ["stages.grounding.anchor=1.0", "stages.volumes.phrasing=3", "stages.anchoring.focus=1.0", "stages.slices.parts=2"],
 )
 def test_an_option_of_another_task_is_refused(recipe_path: Path, change: str) -> None:
     with pytest.raises(InputError, match="leave it out"):
@@ -173,6 +174,12 @@ def test_an_option_of_another_task_is_refused(recipe_path: Path, change: str) ->
 def test_a_mean_with_no_earlier_round_is_refused(recipe_path: Path, change: str) -> None:
     with pytest.raises(InputError, match="has average"):
         load_recipe(recipe_path, [change])
+
+
+@pytest.mark.parametrize("parts", [0, 5])
+def test_parts_that_a_batch_does_not_divide_into_are_refused(recipe_path: Path, parts: int) -> None:
+    with pytest.raises(InputError, match=r"cannot split its batch of 12"):
+        load_recipe(recipe_path, [f"stages.steadying.parts={parts}"])
 
 
 def test_a_negative_anchor_is_refused(recipe_path: Path) -> None:

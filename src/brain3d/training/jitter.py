@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy import ndimage
+import torch.nn.functional as F
 from torch import Tensor
 
 from brain3d.scans.bias_field import slope_of, without_slope
@@ -59,8 +59,8 @@ def stored_otherwise(image: np.ndarray, level: float, rng: np.random.Generator) 
         step = float(values.max()) / rng.uniform(*LEVELS)
         values = np.maximum(np.round(values / step) * step, floor)
     # The darkest of the tissue was clipped, and so median and spread are not quite zero and one before either.
-    middle, spread = _middle_and_spread(_even(before, tissue))
-    after = _even(values, tissue)
+    middle, spread = _middle_and_spread(before)
+    after = without_slope(values, tissue, slope_of(values, tissue))
     new_middle, new_spread = _middle_and_spread(after)
     result = image.copy()
     result[tissue] = _stored((after - new_middle) * (spread / new_spread) + (middle - level))
@@ -69,14 +69,10 @@ def stored_otherwise(image: np.ndarray, level: float, rng: np.random.Generator) 
 
 def bias_field(shape: tuple[int, ...], strength: float, rng: np.random.Generator) -> np.ndarray:
     """A smooth factor (D, H, W) between 1 - strength and 1 + strength, with two to five hills along each axis."""
-    coarse = rng.standard_normal(rng.integers(2, 6, 3))
-    field = ndimage.zoom(coarse, np.array(shape) / coarse.shape, order=1, grid_mode=True, mode="nearest")
+    coarse = torch.from_numpy(rng.standard_normal((1, 1, *rng.integers(2, 6, 3)), dtype=np.float32))
+    field = F.interpolate(coarse, shape, mode="trilinear")[0, 0].numpy()
     field -= field.mean()
     return np.asarray(1 + strength * field / max(float(np.abs(field).max()), 1e-6))
-
-
-def _even(values: np.ndarray, tissue: np.ndarray) -> np.ndarray:
-    return without_slope(values, tissue, slope_of(values, tissue))
 
 
 def _middle_and_spread(values: np.ndarray) -> tuple[float, float]:

@@ -79,6 +79,7 @@ class Stage:
     # Volumes: how much more a small lesion weighs; see training/dense.py. Above zero, small visible lesions are also
     # drawn oftener, there and in captioning.
     focus: float = 0.0
+    parts: int = 1  # volumes: the batch in so many parts, computed at once on as many cores; see training/at_once.py
     average: str | None = None  # volumes: an earlier such stage; the result is the mean of its weights and these
     anchor: float = 0.0  # captioning: weight of the anchoring loss beside that of the text
     # Language, grounding, captioning: the one seed that phrases all reports, so that words differ by findings alone.
@@ -290,15 +291,24 @@ def _check_stage(stage: Stage, path: Path) -> None:
             f"{path}: stage {stage.name!r} needs lr, clip and temperature above zero, and no negative warmup, "
             "weight_decay, focus or anchor"
         )
-    if not 0 <= stage.thin <= 1:
-        raise InputError(f"{path}: stage {stage.name!r} has thin {stage.thin}: give a share from 0 to 1")
+    _check_shares(stage, path)
     for key, given, tasks in (
         ("focus", stage.focus > 0, ("volumes", "captioning")),
         ("anchor", stage.anchor > 0, ("captioning",)),
         ("phrasing", stage.phrasing is not None, ("language", "grounding", "captioning")),
         ("thin", stage.thin > 0, ("slices",)),
+        ("parts", stage.parts > 1, ("volumes",)),
     ):
         if given and stage.task not in tasks:
             raise InputError(f"{path}: stage {stage.name!r}: {key} is for {' and '.join(tasks)}; leave it out")
     if stage.task == "grounding" and stage.batch < 2:
         raise InputError(f"{path}: stage {stage.name!r} has batch 1: a contrastive loss without negatives is zero")
+
+
+def _check_shares(stage: Stage, path: Path) -> None:
+    if stage.parts < 1 or stage.batch % stage.parts:
+        raise InputError(
+            f"{path}: stage {stage.name!r} cannot split its batch of {stage.batch} into {stage.parts} parts"
+        )
+    if not 0 <= stage.thin <= 1:
+        raise InputError(f"{path}: stage {stage.name!r} has thin {stage.thin}: give a share from 0 to 1")

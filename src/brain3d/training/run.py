@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from brain3d.model.configuration_brain3d import PROMPT
 from brain3d.scans import InputError
+from brain3d.training.at_once import InParts
 from brain3d.training.bank import Bank, claim, draw_bank, load_bank
 from brain3d.training.checkpoint import naming_a_full_disk
 from brain3d.training.loop import LossTask, Schedule, Task, WholeBatch, run_stage
@@ -101,7 +102,9 @@ def _volumes(run: Run, stage: Stage) -> LossTask:
     place = run.recipe.stages.index(stage)
     goes_on = any(s.task == "volumes" for s in run.recipe.stages[:place])
     seed = run.recipe.seed + (place if goes_on else 0)
-    task = VolumeTask(config, tower, head, run.dense, run.held_out, stage.batch, seed, stage.compile, stage.focus)
+    task = VolumeTask(
+        config, tower, head, run.dense, run.held_out, stage.batch // stage.parts, seed, stage.compile, stage.focus
+    )
     if goes_on:
         task.module.load_state_dict(run.result("volumes", before=stage))
     return task
@@ -128,7 +131,8 @@ def _language(run: Run, stage: Stage) -> LossTask:
 
 def build_task(run: Run, stage: Stage) -> Task:
     """The task of a stage, its parts loaded from the stages before it."""
-    return WholeBatch(_task(run, stage), stage.precision)
+    task = _task(run, stage)
+    return InParts(task, stage.parts, stage.precision) if stage.parts > 1 else WholeBatch(task, stage.precision)
 
 
 def _task(run: Run, stage: Stage) -> LossTask:
