@@ -25,12 +25,14 @@ def tiny_overrides(output: Path) -> list[str]:
         "stages.volumes.batch=2",
         "stages.refinement.batch=2",
         "stages.steadying.batch=2",
+        "stages.settling.batch=2",
     ]
     for name, steps in (
         ("slices", 30),
         ("volumes", 6),
         ("refinement", 3),
         ("steadying", 3),
+        ("settling", 3),
         ("language", 40),
         *((n, 12) for n in ALIGNMENT),
     ):
@@ -40,7 +42,7 @@ def tiny_overrides(output: Path) -> list[str]:
             f"stages.{name}.warmup=2",
         ]
         changes += [f"stages.{name}.precision=float32"]
-        if name not in ("slices", "volumes", "refinement", "steadying"):
+        if name not in ("slices", "volumes", "refinement", "steadying", "settling"):
             changes.append(f"stages.{name}.batch=8")
     return changes
 

@@ -41,6 +41,7 @@ class InParts:
     def backward(self, step: int) -> tuple[float, dict[str, float]]:
         learning = [p for group in self.parameter_groups() for p in group["params"]]
         device, reduced = learning[0].device.type, self.precision == "bfloat16"
+        held = [_accumulator(parameter) for parameter in learning]
 
         def part(number: int) -> Part:
             with torch.autocast(device, torch.bfloat16, enabled=reduced):  # of a thread, unlike the kind of attention
@@ -52,6 +53,7 @@ class InParts:
             ThreadPoolExecutor(self.parts, initializer=torch.set_num_threads, initargs=(1,)) as threads,
         ):
             done = list(threads.map(part, range(self.parts * step, self.parts * (step + 1))))
+        del held
         losses, figures, gradients = zip(*done, strict=True)
         for parameter, found in zip(learning, zip(*gradients, strict=True), strict=True):
             parameter.grad = _mean(found, self.parts)
@@ -60,6 +62,16 @@ class InParts:
 
     def validate(self) -> dict[str, float]:
         return self.task.validate()
+
+
+def _accumulator(parameter: nn.Parameter) -> Any:
+    """The node of the graph that a parameter's gradient would go to, which all threads share.
+
+    Whoever needs it first makes it, under a lock of the parameter and needing Python's own lock, while another thread
+    that has Python's may wait for the parameter's: both then wait for ever (seen with torch 2.13). So it is made before
+    the threads begin, and kept while they run.
+    """
+    return parameter.expand_as(parameter).grad_fn.next_functions[0][0]  # type: ignore[union-attr]
 
 
 def _mean(gradients: Sequence[Tensor | None], parts: int) -> Tensor | None:
