@@ -27,9 +27,11 @@ from brain3d.reading.many import (
     write_whole,
 )
 from brain3d.reading.models import Identity
+from brain3d.reading.software import PARTS, software
 from brain3d.reading.studies import Study
 from brain3d.reports import Report, report_schema
 from brain3d.scans import InputError
+from brain3d.scans.cache import preprocessing_version
 
 LEFT, RIGHT = -35.0, 35.0
 
@@ -129,6 +131,27 @@ def test_a_study_that_was_read_is_kept(done: Study, out: Path) -> None:
     assert report.to_json() + "\n" == (out / "a.json").read_text()
     elsewhere = {**StandIn(seeing).settings(), "device": "cuda"}
     assert kept(done, out, another(settings=lambda: elsewhere)) == report
+
+
+def test_what_other_software_wrote_is_read_again(done: Study, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("brain3d.reading.reader.software", lambda: "0.1.0 (another)")
+    assert kept(done, out) is None
+
+
+def test_software_is_known_by_its_code_and_its_word_lists(tmp_path: Path) -> None:
+    def changed(name: str, text: str) -> str:
+        (tmp_path / name).write_text(text)
+        software.cache_clear()
+        preprocessing_version.cache_clear()
+        return software(tmp_path)
+
+    for part in (*PARTS, "training"):
+        (tmp_path / part).mkdir()
+    found = [changed("scans/a.py", "1"), changed("reports/words.yaml", "1"), changed("reading/a.py", "1")]
+    assert len({*found, changed("model/b.py", "1")}) == 4
+    assert changed("reading/weights.bin", "1") == changed("training/a.py", "1") == changed("model/b.py", "1")
+    software.cache_clear()
+    preprocessing_version.cache_clear()
 
 
 def test_another_model_or_other_options_are_read_again(done: Study, out: Path) -> None:

@@ -52,8 +52,8 @@ def kept_report(study: Study, folder: Path, reader: Reader, options: Options) ->
 
     That is so where both of its files are whole, and come from the same bytes, or the same series of a DICOM study,
     chosen from the same for the same reason, with as many damaged files left out, taken to lie the same way, with the
-    same brain extraction, from the same weights, prompt, number type, seed and mirror check. The device and the size
-    of the batch do not count.
+    same brain extraction, by the same software, from the same weights, prompt, number type, seed and mirror check. The
+    device and the size of the batch do not count.
     """
     report = _stored_report(study, folder)
     if report is None or report.model != reader.identity() or _asked(report) != options.brain_extraction:
