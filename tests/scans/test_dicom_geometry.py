@@ -79,7 +79,7 @@ def test_several_images_at_one_place(tmp_path, data):
     for name, elements, words in (
         ("c", {"EchoTime": 120.0}, "4-D series, 2 images at each of 17 places .several echo times."),
         ("d", {"TemporalPositionIdentifier": 2}, "several time points"),
-        ("e", {"ImageType": ["ORIGINAL", "PRIMARY", "P"]}, "magnitude and phase"),
+        ("e", {"ImageType": ["ORIGINAL", "PRIMARY", "R"]}, "magnitude and phase"),
     ):
         again = series_of(data, AFFINE, **elements)
         refused(save(tmp_path / name, series_of(data, AFFINE) + again), words)

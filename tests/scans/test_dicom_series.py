@@ -145,6 +145,8 @@ def test_kinds_of_protocols(names, echo, inversion, kind):
             "1: FLAIR, derived images, 17 images.; choose one with --series",
         ),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, "1: mosaic"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "PHASE MAP", "P", "IR"]}, "1: phase images, not magnitude"),
+        ({"ComplexImageComponent": "PHASE"}, "1: phase images, not magnitude"),
         ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "1: colour images"),
         ({"PixelData": None}, "1: no pixel data"),
     ],
@@ -152,6 +154,15 @@ def test_kinds_of_protocols(names, echo, inversion, kind):
 def test_what_is_no_scan(tmp_path, data, elements, words):
     message = refused(save(tmp_path, series_of(data, AFFINE, **elements)), words)
     assert "no MR series that can be read" in message
+
+
+@pytest.mark.parametrize("number", [4, 7])
+def test_magnitude_is_read_and_phase_is_not(tmp_path, data, number):
+    save(tmp_path, series_of(data + 1, AFFINE, 4, ImageType=["ORIGINAL", "PRIMARY", "P", "ND"]), prefix="a")
+    scan = read_scan(save(tmp_path, series_of(data, AFFINE, number), prefix="b"))
+    same_image(scan, data, AFFINE)
+    assert scan.flags == ()
+    assert sorted(one.kind for one in scan.series.listed) == ["FLAIR", "phase images, not magnitude"]
 
 
 def test_derived_images_are_read_when_asked_for(tmp_path, data):

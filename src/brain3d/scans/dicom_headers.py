@@ -175,6 +175,7 @@ def _described(index: int, dataset: Any, finders: Sequence[Find], has_pixels: bo
             text(dataset, "SOPClassUID"),
             text(dataset, "Modality"),
             text(dataset, "ImageType"),
+            text(dataset, "ComplexImageComponent"),
             (int(_number(get(dataset, "SamplesPerPixel"), 1)), text(dataset, "PhotometricInterpretation")),
         ),
         echo_ms=_number(first("MREchoSequence", "EffectiveEchoTime") or first("", "EchoTime")),
