@@ -67,7 +67,7 @@ def kept_report(study: Study, folder: Path, reader: Reader, options: Options) ->
         return None
     try:
         scan = read_stored(study.path, **_how(study, options))
-    except InputError:  # not told here: the study counts as one to be read, and reading it meets this again
+    except Exception:  # noqa: BLE001 - not told here: the study counts as one to be read, which meets this again
         return None
     series = None if scan.series is None else scan.series.to_dict()
     described = (report.scan.get("sha256"), report.scan.get("axes"), report.scan.get("series"))
