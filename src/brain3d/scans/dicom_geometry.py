@@ -17,6 +17,11 @@ MOST_MISSING_SHARE = 10
 MOST_SIDEWAYS_MM = 1.0
 SAME_DIRECTION = 5e-3
 UNIT = 1e-2
+# What the steps of slice locations may be, of the distance that the headers state: less where these count along one
+# axis of the scanner, as some do, and the slices are oblique.
+STEP_OF_STATED = (0.7, 1.01)
+
+_MIXED = "mixed orientations, as in a localiser or several stacks; give a series of parallel slices"
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,8 @@ def _is_turned(one: Slice) -> bool:
 
 
 def _problem_without_place(slices: Sequence[Slice], without_place: bool) -> str:
+    if len({plane_codes(one) for one in slices}) > 1:
+        return _MIXED
     if not without_place:
         return (
             "its slices do not say where they lie; give the axes (--axes LPS) or accept a report without a side "
@@ -87,15 +94,31 @@ def _problem_without_place(slices: Sequence[Slice], without_place: bool) -> str:
         )
     if len({one.order for one in slices}) < len(slices):
         return "its slices say neither where they lie nor in which order; export the scan again"
-    if not slices[0].between_mm:
-        return "its slices do not say how far they are apart; export the scan again"
-    return ""
+    locations = _locations(slices)
+    if locations is not None:
+        return _problem_of_gaps(locations)
+    return "" if slices[0].between_mm else "its slices do not say how far they are apart; export the scan again"
+
+
+def _locations(slices: Sequence[Slice]) -> np.ndarray | None:
+    """The slice locations, sorted, in mm; None where they are not all different, as where they are not said."""
+    along = np.sort([one.location_mm for one in slices])
+    return along if len(along) > 1 and np.diff(along).min() > SAME_PLACE_MM else None
+
+
+def _unplaced_step(slices: Sequence[Slice]) -> float:
+    """The distance in mm of slices that do not say where they lie: as stated, or by their locations if these differ."""
+    stated, locations = slices[0].between_mm, _locations(slices)
+    if locations is None:
+        return stated
+    step = _step(locations)
+    return stated if STEP_OF_STATED[0] * stated <= step <= STEP_OF_STATED[1] * stated else step
 
 
 def _problem_of_places(slices: Sequence[Slice]) -> str:
     directions = np.array([one.orientation for one in slices])
     if np.abs(directions - directions[0]).max() > SAME_DIRECTION:
-        return "mixed orientations, as in a localiser or several stacks; give a series of parallel slices"
+        return _MIXED
     along = np.sort(_along_normal(slices))
     fresh = np.concatenate([[True], np.diff(along) > SAME_PLACE_MM])
     if not fresh.all():
@@ -184,10 +207,16 @@ def plane_codes(one: Slice) -> str:
     return axis_codes(ras_from_lps(affine))[:2]
 
 
+def _assumed(one: Slice) -> str:
+    """Axes for slices whose place nobody knows: RAS, but for what is said of their rows and columns."""
+    codes = plane_codes(one) or "RA"
+    return codes + next(pair[0] for pair in ("RL", "AP", "SI") if codes[0] not in pair and codes[1] not in pair)
+
+
 def step_mm(slices: Sequence[Slice]) -> float:
     """The distance of neighbouring slices in mm, from their places where they have any; 0 if unknown."""
     if len(slices) < 2 or not all(map(_is_placed, slices)):
-        return slices[0].between_mm if slices else 0.0
+        return _unplaced_step(slices) if slices else 0.0
     return _step(np.sort(_along_normal(slices)))
 
 
@@ -198,7 +227,7 @@ def stack(slices: Sequence[Slice], axes: str | None) -> Stack:
     rows_mm, columns_mm = first.pixel_mm
     if not _is_placed(first):
         ordered = sorted(slices, key=lambda one: one.order)
-        affine = affine_from_axes(axes or "RAS", (columns_mm, rows_mm, first.between_mm))
+        affine = affine_from_axes(axes or _assumed(first), (columns_mm, rows_mm, _unplaced_step(slices)))
         return Stack(tuple(ordered), affine, placed=False)
     along = _along_normal(slices)
     ordered = [slices[k] for k in np.argsort(along)]

@@ -52,8 +52,8 @@ class Slice:
     """One image plane, lengths in mm, in DICOM's world (left, posterior, superior); None where not said.
 
     `file` and `frame` say where its pixels are; `pixel_mm` is the distance of rows, then of columns; `between_mm`
-    that of slices, 0 if unknown; `order` what is left to sort by without a position; `variant` what tells images
-    at one place apart, by name.
+    that of slices, 0 if unknown; `order` what is left to sort by without a position, the slice location first;
+    `variant` what tells images at one place apart, by name.
     """
 
     file: int
@@ -67,6 +67,11 @@ class Slice:
     intercept: float
     order: tuple[float, ...]
     variant: tuple[tuple[str, str], ...]
+
+    @property
+    def location_mm(self) -> float:
+        """The slice location, 0 where not said."""
+        return self.order[0]
 
 
 @dataclass(frozen=True)
