@@ -166,6 +166,7 @@ def test_what_else_lies_there_is_passed_over(tmp_path, study, data):
     directory = patient()
     directory.SOPClassUID, directory.SOPInstanceUID = "1.2.840.10008.1.3.10", f"{ROOT}.77"
     (study / "index").write_bytes(as_bytes(directory))
+    refused(study / "index", "only a DICOMDIR, which lists images and holds none; give the folder with the images")
     (study / ".hidden").write_bytes(b"\0" * 128 + b"DICM" + b"junk")
     (study / "notes.txt").write_text("Jane Vandoren")
     (study / "picture.dcm").write_bytes(b"\x89PNG" + bytes(500))

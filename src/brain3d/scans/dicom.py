@@ -130,6 +130,8 @@ def _named(words: set[str]) -> str:
 def _nothing(damaged: int, others: int) -> str:
     if damaged:
         return f"damaged or cut short: all DICOM files ({damaged}); copy or export them again"
+    if not others:
+        return "only a DICOMDIR, which lists images and holds none; give the folder with the images"
     return f"no DICOM images among its files ({others}); give a DICOM study, unpacked or in one zip archive"
 
 
