@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
+import nibabel as nib
+import numpy as np
 import pytest
 from stand_in import HEALTHY, StandIn, lesion, seeing
 from tiny_model import write_head, write_without_orientation
@@ -152,6 +154,20 @@ def test_software_is_known_by_its_code_and_its_word_lists(tmp_path: Path) -> Non
     assert changed("reading/weights.bin", "1") == changed("training/a.py", "1") == changed("model/b.py", "1")
     software.cache_clear()
     preprocessing_version.cache_clear()
+
+
+def test_axes_that_confirm_a_doubtful_header_are_read_again(tmp_path: Path, out: Path) -> None:
+    grid = np.stack(np.meshgrid(*map(np.arange, (130, 150, 120)), indexing="ij"), axis=-1)
+    radius = np.sqrt((((grid - (65, 75, 60)) / (60, 70, 55)) ** 2).sum(axis=-1))
+    brain = np.where(radius < 1, 100 + 40 * radius + grid[..., 1] % 7, 0).astype(np.int16)
+    brain[30:50, 75:95, 60:80] = 400
+    nib.save(nib.Nifti1Image(brain, np.eye(4)), tmp_path / "a.nii")
+    one = Study("a", tmp_path / "a.nii")
+    (outcome,) = read_studies([one], out, Reader(StandIn(seeing)), Options(), 1)
+    assert outcome.report is not None
+    assert "orientation_doubtful" in [flag.code for flag in outcome.report.flags]
+    assert kept(one, out) == outcome.report
+    assert kept(one, out, axes="RAS") is None
 
 
 def test_another_model_or_other_options_are_read_again(done: Study, out: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from brain3d.scans import InputError, affine_from_axes, axis_codes, read_scan, read_stored
+from brain3d.scans import InputError, affine_from_axes, axis_codes, read_scan, read_stored, read_with_stored
 from brain3d.scans.forms import problem_of_forms, turned_by
 from brain3d.scans.orientation import shear_deg
 
@@ -169,3 +169,31 @@ def test_half_an_analyze_pair_and_a_damaged_one(tmp_path):
     (tmp_path / "a.hdr").write_bytes(header.binaryblock)
     with pytest.raises(InputError, match="cut short"):
         read_scan(tmp_path / "a.hdr", axes="LPS")
+
+
+@pytest.mark.parametrize("codes", [(2, 0), (0, 1), (1, 1)])
+def test_an_identity_as_orientation_is_doubtful_unless_the_caller_confirms_it(tmp_path, codes):
+    data = np.random.default_rng(0).integers(0, 200, (64, 62, 66)).astype(np.int16)
+    image = nib.Nifti1Image(data, None)
+    image.header.set_zooms((1, 1, 1))
+    image.set_sform(np.eye(4), codes[0])
+    image.set_qform(np.eye(4), codes[1])
+    nib.save(image, tmp_path / "a.nii")
+    scan, stored = read_with_stored(tmp_path / "a.nii")
+    assert (scan.axes, scan.side_known) == ("RAS", True)
+    assert [flag.code for flag in scan.flags] == [flag.code for flag in stored.flags] == ["orientation_doubtful"]
+    for axes in ("RAS", "LPS", "PIR"):
+        scan, stored = read_with_stored(tmp_path / "a.nii", axes=axes)
+        assert (scan.axes, axis_codes(scan.affine), scan.flags, stored.flags) == (axes, axes, (), ())
+        assert np.array_equal(scan.data, data)
+
+
+def test_an_identity_beside_an_orientation_that_was_set_is_not_doubtful(tmp_path):
+    image = nib.Nifti1Image(np.random.default_rng(0).integers(0, 200, (64, 62, 66)).astype(np.int16), np.eye(4))
+    placed = np.eye(4)
+    placed[:3, 3] = -30
+    image.set_qform(placed, 1)
+    nib.save(image, tmp_path / "a.nii")
+    assert read_scan(tmp_path / "a.nii").flags == ()
+    with pytest.raises(InputError, match="stored as RAS by its header, but --axes says LPS"):
+        read_scan(tmp_path / "a.nii", axes="LPS")
