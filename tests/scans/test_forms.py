@@ -157,6 +157,35 @@ def test_an_analyze_pair_needs_its_axes(tmp_path, order, ending):
         assert stored.byte_order == ("little" if order == "<" else "big")
 
 
+def test_an_analyze_voxel_size_with_a_sign_is_a_size(tmp_path):
+    header = nib.AnalyzeHeader()
+    header.set_data_shape(SHAPE)
+    header.set_data_dtype(np.int16)
+    header["pixdim"][1:4] = (-SPACING[0], *SPACING[1:])
+    (tmp_path / "a.hdr").write_bytes(header.binaryblock)
+    (tmp_path / "a.img").write_bytes(DATA.tobytes(order="F"))
+    with pytest.raises(InputError, match="does not say which side is left; give the axes"):
+        read_scan(tmp_path / "a.hdr")
+    scan = read_scan(tmp_path / "a.hdr", axes="LPS")
+    assert (scan.axes, scan.spacing_mm) == ("LPS", SPACING)
+
+
+def saved_without_handedness(path: Path, sform: np.ndarray | None, qform: np.ndarray) -> Path:
+    content = bytearray(saved(path, sform, qform).read_bytes())
+    content[76:80] = bytes(4)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_qform_that_does_not_say_its_handedness_is_right_handed(tmp_path):
+    affine = affine_of(SPACING, SHAPE, (5, -3, 170))
+    scan = read_scan(saved_without_handedness(tmp_path / "a.nii", None, affine))
+    assert np.allclose(scan.affine, affine, atol=1e-4)
+    assert read_scan(saved_without_handedness(tmp_path / "b.nii", affine, affine)).flags == ()
+    with pytest.raises(InputError, match="in handedness: one is the mirror image"):
+        read_scan(saved_without_handedness(tmp_path / "c.nii", affine @ np.diag([-1, 1, 1, 1]), affine))
+
+
 def test_half_an_analyze_pair_and_a_damaged_one(tmp_path):
     (tmp_path / "a.img").write_bytes(DATA.tobytes(order="F"))
     with pytest.raises(InputError, match="not a NIfTI file"):

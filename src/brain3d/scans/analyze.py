@@ -60,8 +60,9 @@ def analyze_header(source: Source) -> tuple[Nifti1PairHeader, bytes]:
 def _as_nifti(block: bytes, order: str) -> Nifti1PairHeader:
     stored = AnalyzeHeader(block, endianness=order, check=False)
     header = Nifti1PairHeader(endianness=order)
-    for name in ("dim", "datatype", "bitpix", "pixdim", "vox_offset"):
+    for name in ("dim", "datatype", "bitpix", "vox_offset"):
         header[name] = stored[name]
+    header["pixdim"] = np.abs(stored["pixdim"])  # programs that flip images say so by a sign, each in its own way
     (scale,) = struct.unpack_from(f"{order}f", block, 112)
     header["scl_slope"], header["scl_inter"] = (scale, 0.0) if np.isfinite(scale) and scale > 0 else (1.0, 0.0)
     return header

@@ -138,6 +138,8 @@ def _read_header(source: Source, raw: IO[bytes]) -> Any:
         code = int(header["datatype"])
         raise source.refuse(f"a damaged NIfTI header (there is no datatype {code}); export it again") from None
     _check_agreement(source, header)
+    if header["pixdim"][0] == 0:  # of the quaternion's handedness; nifti1.h takes what is not said for 1
+        header["pixdim"][0] = 1
     return header
 
 
