@@ -67,6 +67,16 @@ def test_series_that_are_no_single_image(tmp_path, data, spoil, words):
     refused(save(tmp_path, spoil(series_of(data, AFFINE))), words)
 
 
+@pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
+@pytest.mark.parametrize("value", [b"0,5", b"1\\2", b"nan", b"1E400"])
+@pytest.mark.parametrize("share", [1, 3])
+def test_a_rescaling_that_is_no_number_does_not_pass_for_none(tmp_path, data, keyword, value, share):
+    path = save(tmp_path, series_of(data, AFFINE, **{keyword: "7.2500"}))
+    for file in sorted(path.iterdir())[::share]:
+        file.write_bytes(file.read_bytes().replace(b"7.2500", value.ljust(6)))
+    refused(path, "a rescale slope or intercept that is no number")
+
+
 def test_small_shear_is_kept(tmp_path, data):
     spoil = moved(STEPS * 6 * np.tan(np.radians(3)) * ACROSS)
     scan = read_scan(save(tmp_path, spoil(series_of(data, AFFINE))))

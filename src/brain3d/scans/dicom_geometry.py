@@ -48,6 +48,8 @@ def problem_of(slices: Sequence[Slice], without_place: bool) -> str:
         return "a single slice; give the folder or the zip archive with the whole series"
     if min(slices[0].size) < 1:
         return "no matrix size in its headers; export it again"
+    if not np.isfinite([(one.slope, one.intercept) for one in slices]).all():
+        return "a rescale slope or intercept that is no number; export it again"
     if any(one.slope == 0 for one in slices):
         return "a rescale slope of 0, which leaves no intensities; export it again"
     if len({_rounded(one.pixel_mm) for one in slices}) > 1 or slices[0].pixel_mm is None:
