@@ -29,7 +29,8 @@ def render_planes(volume: Volume, point: Sequence[float] | None = None, title: s
 
     Radiological convention: the patient's left is on the picture's right, anterior and superior are up, and
     in the sagittal plane anterior is on the left. Where the scan's side is unknown, no letters are drawn. Needs
-    a volume of (1, D, H, W) in [-1, 1]; values outside are clipped. ValueError for a point outside it.
+    a volume of (1, D, H, W) in [-1, 1], or in the range that one of its steps scaled it to; values outside are clipped.
+    ValueError for a point outside it.
     """
     shape = volume.data.shape[1:]
     if point is None:
@@ -60,7 +61,8 @@ def _slice(volume: Volume, axis: int, at: float) -> np.ndarray:
     """The plane nearest to an index, 2-D uint8, rows from the top of the picture, columns from its left."""
     index = int(np.clip(round(at), 0, volume.data.shape[axis + 1] - 1))
     plane = np.take(volume.data[0], index, axis=axis)[::-1, ::-1]
-    return np.asarray(np.clip((plane + 1) * 127.5, 0, 255), dtype=np.uint8)
+    low, high = next((step["range"] for step in volume.steps if step.get("name") == "scale"), (-1.0, 1.0))
+    return np.asarray(np.clip((plane - low) * (255.0 / (high - low)), 0, 255), dtype=np.uint8)
 
 
 def _tile(
