@@ -150,7 +150,7 @@ def test_headers_without_end(tmp_path, study, monkeypatch):
     path = zipped(tmp_path / "a.zip", {p.name: p.read_bytes() for p in study.iterdir()})
     assert read_scan(path).series is not None
     monkeypatch.setattr(dicom, "MAX_READS", 500)
-    refused(path, "more to be read than a study holds; give the folder of the one series")
+    refused(path, "more to be read than a study holds; unpack it and give the folder")
     assert read_scan(study).series is not None
     monkeypatch.setattr(dicom_parsing, "MAX_HEADER_BYTES", 300)
     refused(study, "damaged or cut short: all DICOM files .17.")

@@ -61,7 +61,9 @@ def read_dicom(source: Source, stated: str | None, without_side: bool, wanted: s
             allowance = Allowance(n_reads=MAX_READS + (0 if archive else MORE_READS_OF_FILE * len(files)))
             return _read(source, files, allowance, stated, without_side, wanted)
     except TooMuchError:
-        raise source.refuse("more to be read than a study holds; give the folder of the one series") from None
+        # Of a folder more may be read than of an archive, which can hide how much there is.
+        instead = "unpack it and give the folder" if archive else "give the folder of the one series"
+        raise source.refuse(f"more to be read than a study holds; {instead}") from None
 
 
 def _read(
