@@ -230,7 +230,7 @@ def _name_syntax(dataset: Any) -> None:
 
 
 def _check_pixels(dataset: Any) -> None:
-    """ValueError where the pixel data is too short, or could decode to far more than its header says."""
+    """ValueError where the pixel data is too short, or too long, or could decode to far more than its header says."""
     from pydicom.encaps import generate_frames
 
     bits, count = int(dataset.BitsAllocated), int(get(dataset, "NumberOfFrames") or 1)
@@ -240,6 +240,8 @@ def _check_pixels(dataset: Any) -> None:
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         if len(dataset.PixelData) < plain * count:
             raise ValueError("fewer pixels than the header says")
+        if len(dataset.PixelData) >= (plain + min(int(dataset.Rows), int(dataset.Columns)) * bits // 8) * count:
+            raise ValueError("a row or a column more than the header says")
         return
     for frame in generate_frames(dataset.PixelData, number_of_frames=count):
         if len(frame) > 1.1 * plain + 2**12:
