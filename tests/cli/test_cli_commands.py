@@ -18,7 +18,7 @@ from brain3d.scans import InputError
 
 Run = Callable[..., tuple[int, str, str]]
 COMMANDS = (
-    *("report", "inspect", "demo", "findings", "phantom", "prepare", "train", "evaluate"),
+    *("report", "inspect", "demo", "findings", "phantom", "prepare", "train", "ablate", "evaluate"),
     *("score", "compare", "models", "convert"),
 )
 
