@@ -94,6 +94,14 @@ def test_thinner_slices_win_and_a_faulty_series_loses(tmp_path, data):
     refused(tmp_path / "b", "series 2 of 2 .FLAIR, 16 images.: missing slices: 1", series=2)
 
 
+def test_a_series_of_too_few_slices_loses(tmp_path, data):
+    save(tmp_path, series_of(data[:, :, :12], AFFINE, 1, MRAcquisitionType="3D"), prefix="a")
+    scan = read_scan(save(tmp_path, series_of(data, AFFINE, 2), prefix="b"))
+    same_image(scan, data, AFFINE)
+    assert scan.series.listed[0].problem.startswith("too small (16 x 18 x 12 voxels)")
+    refused(tmp_path, "series 1 of 2 .FLAIR, 12 images.: too small .16 x 18 x 12 voxels.", series=1)
+
+
 def test_several_studies_are_not_mixed(tmp_path, data):
     path = two(tmp_path, data, {}, {"StudyInstanceUID": f"{ROOT}.5"})
     refused(path, "images of several studies")

@@ -27,7 +27,7 @@ from brain3d.scans.dicom_parsing import (
 )
 from brain3d.scans.dicom_series import Chosen, choose, group
 from brain3d.scans.orientation import axis_codes
-from brain3d.scans.source import MIN_VOXELS, Source, check_spacing, check_values
+from brain3d.scans.source import Source, check_spacing, check_values
 from brain3d.scans.types import DAMAGED_FILES, SIDE_UNKNOWN, UNKNOWN_AXES, Flag, Scan, Stored
 
 MAX_VOXELS = 2**27
@@ -141,8 +141,6 @@ def _check_shape(source: Source, stacked: Stack) -> tuple[int, int, int]:
     rows, columns = stacked.slices[0].size
     shape = (columns, rows, len(stacked.slices))
     words = " x ".join(map(str, shape))
-    if min(shape) < MIN_VOXELS:
-        raise source.refuse(f"too small ({words} voxels); a scan needs at least {MIN_VOXELS} along each axis")
     if columns * rows > MAX_PLANE or columns * rows * shape[2] > MAX_VOXELS:
         raise source.refuse(f"too large ({words} voxels); check the header, or resample to 1 mm")
     return shape

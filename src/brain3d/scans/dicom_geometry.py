@@ -10,6 +10,7 @@ import numpy as np
 
 from brain3d.scans.dicom_headers import Slice
 from brain3d.scans.orientation import MOST_SHEAR_DEGREES, affine_from_axes, axis_codes, ras_from_lps
+from brain3d.scans.source import MIN_VOXELS
 
 SAME_PLACE_MM = 0.05
 UNEVEN_MM, UNEVEN_SHARE = 0.1, 0.1
@@ -57,11 +58,17 @@ def problem_of(slices: Sequence[Slice], without_place: bool) -> str:
     if min(slices[0].pixel_mm) <= 0:
         return "pixel sizes of zero or less in its headers; export the scan again"
     placed = sum(_is_placed(one) for one in slices)
-    if placed == 0:
-        return _problem_without_place(slices, without_place)
-    if placed < len(slices):
+    if 0 < placed < len(slices):
         return f"{len(slices) - placed} of {len(slices)} slices do not say where they lie; export the scan again"
-    return _problem_of_places(slices)
+    problem = _problem_of_places(slices) if placed else _problem_without_place(slices, without_place)
+    return problem or _problem_of_shape((slices[0].size[1], slices[0].size[0], len(slices)))
+
+
+def _problem_of_shape(shape: tuple[int, int, int]) -> str:
+    """Why an image of so many columns, rows and slices is too small for a scan of a head, in words; or ""."""
+    if min(shape) >= MIN_VOXELS:
+        return ""
+    return f"too small ({' x '.join(map(str, shape))} voxels); a scan needs at least {MIN_VOXELS} along each axis"
 
 
 def _sizes(slices: Sequence[Slice]) -> str:
