@@ -42,6 +42,10 @@ _PIXEL_TAGS = (
 )
 
 
+class _TooFewBitsError(Exception):
+    """Values that take more bits than the header says."""
+
+
 class _Encoding(NamedTuple):
     """How the pixels of a file are stored: the type of the numbers, and the transfer syntax."""
 
@@ -194,6 +198,8 @@ def _voxels(
                     data[:, :, frames[frame]] = plane.T * one.slope + one.intercept
     except DamagedError:
         raise source.refuse("pixel data that is damaged or cut short; copy or export the series again") from None
+    except _TooFewBitsError:
+        raise source.refuse("values of more bits than its headers say (BitsStored); correct the headers") from None
     return data, frozenset(encodings)
 
 
@@ -211,7 +217,7 @@ def _planes(
     _name_syntax(dataset)
     _check_pixels(dataset)
     bits, stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
-    for plane in iter_pixels(dataset, indices=frames, raw=True):
+    for plane in iter_pixels(dataset, indices=frames, raw=True, correct_unused_bits=False):
         if plane.shape != (shape[1], shape[0]):
             raise ValueError("a frame of another size than the header says")
         encoding = _Encoding(plane.dtype.newbyteorder("=").name, str(dataset.file_meta.TransferSyntaxUID))
@@ -247,8 +253,24 @@ def _check_pixels(dataset: Any) -> None:
 
 
 def _stored_bits(plane: np.ndarray, unused: int) -> np.ndarray:
-    """Integers without what older files hide above the stored bits, an overlay for example."""
-    return plane if unused == 0 else (plane << unused) >> unused
+    """Integers (row, column) without what older files hide above the stored bits, an overlay for example.
+
+    _TooFewBitsError where what lies there belongs to the values: more often than not it differs between neighbours
+    that are alike with it, and far apart without.
+    """
+    kept = (plane << unused) >> unused
+    if unused == 0 or np.array_equal(kept, plane):
+        return plane
+    whole, cut = plane.astype(np.float64), kept.astype(np.float64)
+    alike = 2.0 ** (8 * plane.dtype.itemsize - unused - 2)  # a quarter of what the stored bits can hold
+    apart_whole, apart_cut = 0, 0
+    for axis in (0, 1):
+        step_whole, step_cut = (np.abs(np.diff(values, axis=axis)) for values in (whole, cut))
+        apart_whole += int(np.count_nonzero((step_whole > 3 * alike) & (step_cut < alike)))
+        apart_cut += int(np.count_nonzero((step_cut > 3 * alike) & (step_whole < alike)))
+    if apart_cut > apart_whole:
+        raise _TooFewBitsError
+    return kept
 
 
 def _digest(data: np.ndarray, stacked: Stack, spacing: tuple[float, float, float]) -> str:
