@@ -14,10 +14,11 @@ import pytest
 import brain3d
 from brain3d.cli import models
 from brain3d.cli.main import main
+from brain3d.scans import InputError
 
 Run = Callable[..., tuple[int, str, str]]
 COMMANDS = (
-    *("report", "inspect", "demo", "findings", "phantom", "prepare", "train", "evaluate"),
+    *("report", "inspect", "demo", "findings", "phantom", "prepare", "train", "ablate", "evaluate"),
     *("score", "compare", "models", "convert"),
 )
 
@@ -104,6 +105,7 @@ def test_what_is_not_there(run: Run, empty: Path, arguments: tuple[str, ...]) ->
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
+        (InputError("a\x1b[2Jb\udcff"), 2, "error: a?[2Jb?"),
         (RuntimeError("a\nb"), 1, "internal error: RuntimeError: a b; re-run with --debug"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
@@ -172,6 +173,20 @@ def test_the_scan_of_a_folder_is_never_overwritten(run: Run, empty: Path, tiny_f
         assert (code, out, len(err.splitlines())) == (2, "", 1)
         assert "an input or another output has this name" in err
     assert inside.read_bytes() == picture.read_bytes() == content
+
+
+@pytest.mark.parametrize("given", ["old.hdr", "old.img"])
+def test_neither_half_of_a_pair_is_overwritten(
+    run: Run, empty: Path, tiny_folder: Path, scan_file: Path, given: str
+) -> None:
+    image = nib.load(scan_file)
+    nib.save(nib.AnalyzeImage(np.asarray(image.dataobj, dtype=np.int16), None), "old.hdr")
+    before = [(empty / name).read_bytes() for name in ("old.hdr", "old.img")]
+    for output in ("old.hdr", "old.img"):
+        code, out, err = run("report", given, "--axes", "RAS", "--model", tiny_folder, "--output", output)
+        assert (code, out) == (2, "")
+        assert "an input or another output has this name" in err
+    assert [(empty / name).read_bytes() for name in ("old.hdr", "old.img")] == before
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")

@@ -14,6 +14,7 @@ import pytest
 from stand_in import StandIn
 from tiny_model import write_head, write_without_orientation
 
+from brain3d.reading import many as reading_many
 from brain3d.reading.models import Identity
 
 Run = Callable[..., tuple[int, str, str]]
@@ -238,6 +239,27 @@ def test_an_interrupted_run_goes_on(run: Run, scans: Path, stand_in: StandIn) ->
     assert batches == [2, 2, 2, 2]
     assert results(Path("out")) == [*both(*THREE), "summary.csv"]
     assert list(rows(Path("out/summary.csv"))) == list(THREE)
+
+
+def test_what_goes_wrong_in_finding_out_what_is_there_stops_nothing(
+    run: Run, scans: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fragile(function: Callable[..., Any]) -> Callable[..., Any]:
+        def read(path: Path, **options: Any) -> Any:
+            if path.name == "a.nii":
+                raise MemoryError
+            return function(path, **options)
+
+        return read
+
+    assert run("report", "scans", "--output", "out")[0] == 0
+    for name in ("read_stored", "read_scan"):
+        monkeypatch.setattr(f"brain3d.reading.many.{name}", fragile(getattr(reading_many, name)))
+    code, out, err = run("report", "scans", "--output", "out")
+    assert (code, out) == (1, "out/summary.csv\n")
+    assert "brain3d: internal error: scans/a.nii: MemoryError" in err
+    found = rows(Path("out/summary.csv"))
+    assert [row["error"] for row in found.values()] == ["internal error: MemoryError", "", ""]
 
 
 def test_shards_share_a_folder(run: Run, scans: Path, stand_in: StandIn) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
+import nibabel as nib
+import numpy as np
 import pytest
 from stand_in import HEALTHY, StandIn, lesion, seeing
 from tiny_model import write_head, write_without_orientation
@@ -27,9 +29,11 @@ from brain3d.reading.many import (
     write_whole,
 )
 from brain3d.reading.models import Identity
+from brain3d.reading.software import PARTS, software
 from brain3d.reading.studies import Study
 from brain3d.reports import Report, report_schema
 from brain3d.scans import InputError
+from brain3d.scans.cache import preprocessing_version
 
 LEFT, RIGHT = -35.0, 35.0
 
@@ -129,6 +133,41 @@ def test_a_study_that_was_read_is_kept(done: Study, out: Path) -> None:
     assert report.to_json() + "\n" == (out / "a.json").read_text()
     elsewhere = {**StandIn(seeing).settings(), "device": "cuda"}
     assert kept(done, out, another(settings=lambda: elsewhere)) == report
+
+
+def test_what_other_software_wrote_is_read_again(done: Study, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("brain3d.reading.reader.software", lambda: "0.1.0 (another)")
+    assert kept(done, out) is None
+
+
+def test_software_is_known_by_its_code_and_its_word_lists(tmp_path: Path) -> None:
+    def changed(name: str, text: str) -> str:
+        (tmp_path / name).write_text(text)
+        software.cache_clear()
+        preprocessing_version.cache_clear()
+        return software(tmp_path)
+
+    for part in (*PARTS, "training"):
+        (tmp_path / part).mkdir()
+    found = [changed("scans/a.py", "1"), changed("reports/words.yaml", "1"), changed("reading/a.py", "1")]
+    assert len({*found, changed("model/b.py", "1")}) == 4
+    assert changed("reading/weights.bin", "1") == changed("training/a.py", "1") == changed("model/b.py", "1")
+    software.cache_clear()
+    preprocessing_version.cache_clear()
+
+
+def test_axes_that_confirm_a_doubtful_header_are_read_again(tmp_path: Path, out: Path) -> None:
+    grid = np.stack(np.meshgrid(*map(np.arange, (130, 150, 120)), indexing="ij"), axis=-1)
+    radius = np.sqrt((((grid - (65, 75, 60)) / (60, 70, 55)) ** 2).sum(axis=-1))
+    brain = np.where(radius < 1, 100 + 40 * radius + grid[..., 1] % 7, 0).astype(np.int16)
+    brain[30:50, 75:95, 60:80] = 400
+    nib.save(nib.Nifti1Image(brain, np.eye(4)), tmp_path / "a.nii")
+    one = Study("a", tmp_path / "a.nii")
+    (outcome,) = read_studies([one], out, Reader(StandIn(seeing)), Options(), 1)
+    assert outcome.report is not None
+    assert "orientation_doubtful" in [flag.code for flag in outcome.report.flags]
+    assert kept(one, out) == outcome.report
+    assert kept(one, out, axes="RAS") is None
 
 
 def test_another_model_or_other_options_are_read_again(done: Study, out: Path) -> None:

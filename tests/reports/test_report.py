@@ -191,3 +191,12 @@ def test_one_side_for_all_lesions(sides: str, expected: str) -> None:
     assert overall_side(findings) == expected
     mirrored = {"left": "right", "right": "left"}.get(expected, expected)
     assert overall_side(mirror_findings(findings)) == mirrored
+
+
+@pytest.mark.parametrize("name", ["scan", "preprocessing", "model", "generation", "report"])
+def test_what_is_no_report_is_not_taken_for_one(name: str) -> None:
+    values = json.loads(make_report().to_json())
+    assert Report.from_dict(values) == make_report()
+    values[name] = None
+    with pytest.raises(ValueError, match="not a report"):
+        Report.from_dict(values)

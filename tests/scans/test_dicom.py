@@ -156,6 +156,31 @@ def test_unsigned_pixels_with_an_overlay_above_the_stored_bits(tmp_path, data):
     same_image(read_scan(save(tmp_path / "a", slices)), data, AFFINE)
 
 
+@pytest.mark.parametrize("overlaid", [False, True])
+def test_an_overlay_over_part_of_a_picture_and_negative_values_without_their_sign(tmp_path, overlaid):
+    image = np.rint(head(AFFINE, SHAPE, centre_mm=(10, -20, 30), noise=5))
+    slices = series_of(image, AFFINE, BitsStored=12, HighBit=11, RescaleSlope=1, RescaleIntercept=0)
+    for k, one in enumerate(slices):
+        values = image[:, :, k].T.astype("<i2") & 0x0FFF
+        if overlaid:
+            values[4:7, 3:12] |= 0x1000
+        one.PixelData = values.astype("<i2").tobytes()
+    assert image.min() < 0
+    same_image(read_scan(save(tmp_path / "a", slices)), image, AFFINE)
+
+
+def test_values_of_more_bits_than_the_header_says(tmp_path):
+    image = np.rint(37 * head(AFFINE, SHAPE, centre_mm=(10, -20, 30), noise=5).clip(0))
+    slices = series_of(image, AFFINE, PixelRepresentation=0, RescaleSlope=1, RescaleIntercept=0)
+    for k, one in enumerate(slices):
+        one.PixelData = image[:, :, k].T.astype("<u2").tobytes()
+    assert image.max() > 4096
+    same_image(read_scan(save(tmp_path / "a", slices)), image, AFFINE)
+    for one in slices:
+        one.BitsStored, one.HighBit = 12, 11
+    refused(save(tmp_path / "b", slices), "values of more bits than its headers say")
+
+
 def test_inverted_pictures_are_turned(tmp_path, data):
     same_image(
         read_scan(save(tmp_path, series_of(-data, AFFINE, PhotometricInterpretation="MONOCHROME1"))), data, AFFINE
@@ -166,6 +191,7 @@ def test_what_else_lies_there_is_passed_over(tmp_path, study, data):
     directory = patient()
     directory.SOPClassUID, directory.SOPInstanceUID = "1.2.840.10008.1.3.10", f"{ROOT}.77"
     (study / "index").write_bytes(as_bytes(directory))
+    refused(study / "index", "only a DICOMDIR, which lists images and holds none; give the folder with the images")
     (study / ".hidden").write_bytes(b"\0" * 128 + b"DICM" + b"junk")
     (study / "notes.txt").write_text("Jane Vandoren")
     (study / "picture.dcm").write_bytes(b"\x89PNG" + bytes(500))

@@ -45,6 +45,21 @@ def test_files_cut_short(tmp_path, study, data):
     refused(path, "pixel data that is damaged or cut short")
 
 
+def test_pixels_that_are_not_as_many_as_the_header_says(tmp_path, data):
+    whole = multiframe_of(data, AFFINE)
+    for elements in ({"Rows": 17}, {"Rows": 16}, {"Rows": 19}):
+        (tmp_path / "one").write_bytes(as_bytes(multiframe_of(data, AFFINE, **elements)))
+        refused(tmp_path / "one", "pixel data that is damaged or cut short|cut short: 1 of 1 files")
+        refused(save(tmp_path / "several", series_of(data, AFFINE, **elements)), "damaged or cut short|cut short")
+    padded = series_of(data, AFFINE)
+    for one in padded:
+        one.PixelData += bytes(20)
+    assert np.array_equal(read_scan(save(tmp_path / "padded", padded)).data, data)
+    whole.PixelData += bytes(20)
+    (tmp_path / "one").write_bytes(as_bytes(whole))
+    assert np.array_equal(read_scan(tmp_path / "one").data, data)
+
+
 def test_compression_without_a_decoder(tmp_path, data, monkeypatch):
     from pydicom.encaps import encapsulate
     from pydicom.pixels.decoders import JPEGLSLosslessDecoder
@@ -150,7 +165,7 @@ def test_headers_without_end(tmp_path, study, monkeypatch):
     path = zipped(tmp_path / "a.zip", {p.name: p.read_bytes() for p in study.iterdir()})
     assert read_scan(path).series is not None
     monkeypatch.setattr(dicom, "MAX_READS", 500)
-    refused(path, "more to be read than a study holds; give the folder of the one series")
+    refused(path, "more to be read than a study holds; unpack it and give the folder")
     assert read_scan(study).series is not None
     monkeypatch.setattr(dicom_parsing, "MAX_HEADER_BYTES", 300)
     refused(study, "damaged or cut short: all DICOM files .17.")

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from dicom_checks import AFFINE, refused
 from dicom_studies import as_bytes, multiframe_of, pixels, save, series_of
+from heads import reorder
 
 from brain3d.scans import (
     affine_from_axes,
+    axis_codes,
     read_scan,
 )
 
@@ -65,6 +67,16 @@ def test_series_that_are_no_single_image(tmp_path, data, spoil, words):
     refused(save(tmp_path, spoil(series_of(data, AFFINE))), words)
 
 
+@pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
+@pytest.mark.parametrize("value", [b"0,5", b"1\\2", b"nan", b"1E400"])
+@pytest.mark.parametrize("share", [1, 3])
+def test_a_rescaling_that_is_no_number_does_not_pass_for_none(tmp_path, data, keyword, value, share):
+    path = save(tmp_path, series_of(data, AFFINE, **{keyword: "7.2500"}))
+    for file in sorted(path.iterdir())[::share]:
+        file.write_bytes(file.read_bytes().replace(b"7.2500", value.ljust(6)))
+    refused(path, "a rescale slope or intercept that is no number")
+
+
 def test_small_shear_is_kept(tmp_path, data):
     spoil = moved(STEPS * 6 * np.tan(np.radians(3)) * ACROSS)
     scan = read_scan(save(tmp_path, spoil(series_of(data, AFFINE))))
@@ -79,7 +91,7 @@ def test_several_images_at_one_place(tmp_path, data):
     for name, elements, words in (
         ("c", {"EchoTime": 120.0}, "4-D series, 2 images at each of 17 places .several echo times."),
         ("d", {"TemporalPositionIdentifier": 2}, "several time points"),
-        ("e", {"ImageType": ["ORIGINAL", "PRIMARY", "P"]}, "magnitude and phase"),
+        ("e", {"ImageType": ["ORIGINAL", "PRIMARY", "R"]}, "magnitude and phase"),
     ):
         again = series_of(data, AFFINE, **elements)
         refused(save(tmp_path / name, series_of(data, AFFINE) + again), words)
@@ -112,6 +124,46 @@ def test_slices_that_do_not_say_where_they_lie(tmp_path, data):
     for one in slices:
         one.InstanceNumber = 1
     refused(save(tmp_path / "same", slices), "nor in which order", axes="LPS")
+
+
+def located(slices, step_mm):
+    for k, one in enumerate(slices):
+        one.SliceLocation = f"{k * step_mm - 40:.2f}"
+    return slices
+
+
+@pytest.mark.parametrize(
+    ("step", "stated", "expected"),
+    [
+        (6.0, {"SliceThickness": 4.0}, 6.0),  # a gap of 2 mm, which nothing else says
+        (6.0, {"SliceThickness": 12.0}, 6.0),  # slices that overlap
+        (6.0, {"SpacingBetweenSlices": 6.0}, 6.0),
+        (5.4, {"SpacingBetweenSlices": 6.0}, 6.0),  # along an axis of the scanner, the slices are oblique
+        (6.0, {}, 6.0),
+    ],
+)
+def test_slice_locations_say_how_far_slices_are_apart(tmp_path, data, step, stated, expected):
+    unsaid = {"ImagePositionPatient": None, "SliceThickness": None, "SpacingBetweenSlices": None}
+    slices = located(series_of(data, AFFINE, **{**unsaid, **stated}), step)
+    scan = read_scan(save(tmp_path / "a", slices), axes="RAS")
+    assert scan.spacing_mm == pytest.approx((5, 5, expected))
+    assert np.array_equal(scan.data, data)
+    refused(save(tmp_path / "b", [slices[0], *slices[2:]]), "missing slices: 1", axes="RAS")
+
+
+@pytest.mark.parametrize(("order", "axes"), [((0, 1, 2), "RAS"), ((1, 2, 0), "ASR"), ((0, 2, 1), "RSA")])
+def test_without_a_side_what_the_headers_say_of_rows_and_columns_is_kept(tmp_path, data, order, axes):
+    stored, where = reorder(data, AFFINE, order, (1, 1, 1))
+    path = save(tmp_path, series_of(stored, where, ImagePositionPatient=None))
+    scan = read_scan(path, without_side=True)
+    assert (scan.axes, scan.side_known, axis_codes(scan.affine)) == ("unknown", False, axes)
+
+
+def test_slices_of_several_orientations_that_do_not_say_where_they_lie(tmp_path, data):
+    slices = series_of(data, AFFINE, ImagePositionPatient=None)
+    for one in slices[9:]:
+        one.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+    refused(save(tmp_path, slices), "mixed orientations", axes="RAS")
 
 
 def test_axes_that_contradict_the_headers_are_refused(study):

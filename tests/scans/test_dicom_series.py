@@ -94,6 +94,14 @@ def test_thinner_slices_win_and_a_faulty_series_loses(tmp_path, data):
     refused(tmp_path / "b", "series 2 of 2 .FLAIR, 16 images.: missing slices: 1", series=2)
 
 
+def test_a_series_of_too_few_slices_loses(tmp_path, data):
+    save(tmp_path, series_of(data[:, :, :12], AFFINE, 1, MRAcquisitionType="3D"), prefix="a")
+    scan = read_scan(save(tmp_path, series_of(data, AFFINE, 2), prefix="b"))
+    same_image(scan, data, AFFINE)
+    assert scan.series.listed[0].problem.startswith("too small (16 x 18 x 12 voxels)")
+    refused(tmp_path, "series 1 of 2 .FLAIR, 12 images.: too small .16 x 18 x 12 voxels.", series=1)
+
+
 def test_several_studies_are_not_mixed(tmp_path, data):
     path = two(tmp_path, data, {}, {"StudyInstanceUID": f"{ROOT}.5"})
     refused(path, "images of several studies")
@@ -145,6 +153,8 @@ def test_kinds_of_protocols(names, echo, inversion, kind):
             "1: FLAIR, derived images, 17 images.; choose one with --series",
         ),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, "1: mosaic"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "PHASE MAP", "P", "IR"]}, "1: phase images, not magnitude"),
+        ({"ComplexImageComponent": "PHASE"}, "1: phase images, not magnitude"),
         ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "1: colour images"),
         ({"PixelData": None}, "1: no pixel data"),
     ],
@@ -152,6 +162,15 @@ def test_kinds_of_protocols(names, echo, inversion, kind):
 def test_what_is_no_scan(tmp_path, data, elements, words):
     message = refused(save(tmp_path, series_of(data, AFFINE, **elements)), words)
     assert "no MR series that can be read" in message
+
+
+@pytest.mark.parametrize("number", [4, 7])
+def test_magnitude_is_read_and_phase_is_not(tmp_path, data, number):
+    save(tmp_path, series_of(data + 1, AFFINE, 4, ImageType=["ORIGINAL", "PRIMARY", "P", "ND"]), prefix="a")
+    scan = read_scan(save(tmp_path, series_of(data, AFFINE, number), prefix="b"))
+    same_image(scan, data, AFFINE)
+    assert scan.flags == ()
+    assert sorted(one.kind for one in scan.series.listed) == ["FLAIR", "phase images, not magnitude"]
 
 
 def test_derived_images_are_read_when_asked_for(tmp_path, data):

@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from brain3d.scans import InputError, affine_from_axes, axis_codes, read_scan, read_stored
+from brain3d.scans import InputError, affine_from_axes, axis_codes, read_scan, read_stored, read_with_stored
 from brain3d.scans.forms import problem_of_forms, turned_by
 from brain3d.scans.orientation import shear_deg
 
@@ -157,6 +157,35 @@ def test_an_analyze_pair_needs_its_axes(tmp_path, order, ending):
         assert stored.byte_order == ("little" if order == "<" else "big")
 
 
+def test_an_analyze_voxel_size_with_a_sign_is_a_size(tmp_path):
+    header = nib.AnalyzeHeader()
+    header.set_data_shape(SHAPE)
+    header.set_data_dtype(np.int16)
+    header["pixdim"][1:4] = (-SPACING[0], *SPACING[1:])
+    (tmp_path / "a.hdr").write_bytes(header.binaryblock)
+    (tmp_path / "a.img").write_bytes(DATA.tobytes(order="F"))
+    with pytest.raises(InputError, match="does not say which side is left; give the axes"):
+        read_scan(tmp_path / "a.hdr")
+    scan = read_scan(tmp_path / "a.hdr", axes="LPS")
+    assert (scan.axes, scan.spacing_mm) == ("LPS", SPACING)
+
+
+def saved_without_handedness(path: Path, sform: np.ndarray | None, qform: np.ndarray) -> Path:
+    content = bytearray(saved(path, sform, qform).read_bytes())
+    content[76:80] = bytes(4)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_qform_that_does_not_say_its_handedness_is_right_handed(tmp_path):
+    affine = affine_of(SPACING, SHAPE, (5, -3, 170))
+    scan = read_scan(saved_without_handedness(tmp_path / "a.nii", None, affine))
+    assert np.allclose(scan.affine, affine, atol=1e-4)
+    assert read_scan(saved_without_handedness(tmp_path / "b.nii", affine, affine)).flags == ()
+    with pytest.raises(InputError, match="in handedness: one is the mirror image"):
+        read_scan(saved_without_handedness(tmp_path / "c.nii", affine @ np.diag([-1, 1, 1, 1]), affine))
+
+
 def test_half_an_analyze_pair_and_a_damaged_one(tmp_path):
     (tmp_path / "a.img").write_bytes(DATA.tobytes(order="F"))
     with pytest.raises(InputError, match="not a NIfTI file"):
@@ -169,3 +198,31 @@ def test_half_an_analyze_pair_and_a_damaged_one(tmp_path):
     (tmp_path / "a.hdr").write_bytes(header.binaryblock)
     with pytest.raises(InputError, match="cut short"):
         read_scan(tmp_path / "a.hdr", axes="LPS")
+
+
+@pytest.mark.parametrize("codes", [(2, 0), (0, 1), (1, 1)])
+def test_an_identity_as_orientation_is_doubtful_unless_the_caller_confirms_it(tmp_path, codes):
+    data = np.random.default_rng(0).integers(0, 200, (64, 62, 66)).astype(np.int16)
+    image = nib.Nifti1Image(data, None)
+    image.header.set_zooms((1, 1, 1))
+    image.set_sform(np.eye(4), codes[0])
+    image.set_qform(np.eye(4), codes[1])
+    nib.save(image, tmp_path / "a.nii")
+    scan, stored = read_with_stored(tmp_path / "a.nii")
+    assert (scan.axes, scan.side_known) == ("RAS", True)
+    assert [flag.code for flag in scan.flags] == [flag.code for flag in stored.flags] == ["orientation_doubtful"]
+    for axes in ("RAS", "LPS", "PIR"):
+        scan, stored = read_with_stored(tmp_path / "a.nii", axes=axes)
+        assert (scan.axes, axis_codes(scan.affine), scan.flags, stored.flags) == (axes, axes, (), ())
+        assert np.array_equal(scan.data, data)
+
+
+def test_an_identity_beside_an_orientation_that_was_set_is_not_doubtful(tmp_path):
+    image = nib.Nifti1Image(np.random.default_rng(0).integers(0, 200, (64, 62, 66)).astype(np.int16), np.eye(4))
+    placed = np.eye(4)
+    placed[:3, 3] = -30
+    image.set_qform(placed, 1)
+    nib.save(image, tmp_path / "a.nii")
+    assert read_scan(tmp_path / "a.nii").flags == ()
+    with pytest.raises(InputError, match="stored as RAS by its header, but --axes says LPS"):
+        read_scan(tmp_path / "a.nii", axes="LPS")

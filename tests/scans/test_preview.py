@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from heads import affine_of, head, scan_of
 
-from brain3d.scans import prepare
+from brain3d.scans import prepare, published_volume
 from brain3d.scans.preview import render_planes
 
 SHAPE = (52, 60, 52)
@@ -58,3 +58,20 @@ def test_no_letters_are_drawn_where_the_side_is_unknown(volume):
 def test_a_point_outside_is_refused(volume):
     with pytest.raises(ValueError, match="outside"):
         render_planes(volume, (0, 0, 48))
+
+
+def test_voxels_are_drawn_as_long_as_they_are(volume):
+    flat = type(volume)(volume.data[:, ::2], volume.affine @ np.diag([2, 1, 1, 1]))
+    cube, same = (render_planes(one) for one in (volume, flat))
+    assert same.size == cube.size
+    one, other = (np.asarray(picture.convert("L"), dtype=float)[60:-40] for picture in (cube, same))
+    assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.9  # every other slice; 0.48 where they are drawn as cubes
+
+
+def test_air_is_black_in_either_volume(volume):
+    affine = affine_of((4, 4, 4), SHAPE)
+    published = published_volume(scan_of(head(affine, SHAPE), affine), (32, 64, 64))
+    for one in (volume, published):
+        picture = np.asarray(render_planes(one).convert("L"))
+        assert not picture[60:80, 30:60].any()
+        assert picture.max() > 100

@@ -117,7 +117,9 @@ def _failed(error: Exception, debug: bool) -> int:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or "no message"
+    """The error in one line of a terminal: blanks for breaks, question marks for what cannot be printed."""
+    words = " ".join(str(error).split()) or "no message"
+    return "".join(letter if letter.isprintable() else "?" for letter in words)
 
 
 if __name__ == "__main__":

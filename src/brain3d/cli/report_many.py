@@ -213,5 +213,7 @@ def _conclude(rows: Sequence[Row], place: Path) -> int:
         raise InputError(
             f"none of {len(rows)} studies could be read (the first, {failed[0][0]}: {failed[0][-1]}); see {place}"
         )
-    print(f"brain3d: {len(failed)} of {len(rows)} studies could not be read; see {place}", file=sys.stderr)
+    print(
+        f"brain3d: {len(failed)} of {len(rows)} studies could not be read; see {one_line(str(place))}", file=sys.stderr
+    )
     return SOME_FAILED

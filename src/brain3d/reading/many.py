@@ -17,7 +17,7 @@ from brain3d.reading.studies import Study
 from brain3d.reports import Report
 from brain3d.scans import Flag, InputError, read_scan, read_stored
 from brain3d.scans.source import printable
-from brain3d.scans.types import DAMAGED_FILES
+from brain3d.scans.types import DAMAGED_FILES, ORIENTATION_DOUBTFUL
 
 JSON, TEXT, PART = ".json", ".txt", ".part"
 SUMMARY_FIELDS = ("study", "status", "normal", "sides", "regions", "flags", "error")
@@ -52,8 +52,8 @@ def kept_report(study: Study, folder: Path, reader: Reader, options: Options) ->
 
     That is so where both of its files are whole, and come from the same bytes, or the same series of a DICOM study,
     chosen from the same for the same reason, with as many damaged files left out, taken to lie the same way, with the
-    same brain extraction, from the same weights, prompt, number type, seed and mirror check. The device and the size
-    of the batch do not count.
+    same brain extraction, by the same software, from the same weights, prompt, number type, seed and mirror check. The
+    device and the size of the batch do not count.
     """
     report = _stored_report(study, folder)
     if report is None or report.model != reader.identity() or _asked(report) != options.brain_extraction:
@@ -67,11 +67,11 @@ def kept_report(study: Study, folder: Path, reader: Reader, options: Options) ->
         return None
     try:
         scan = read_stored(study.path, **_how(study, options))
-    except InputError:  # not told here: the study counts as one to be read, and reading it meets this again
+    except Exception:  # noqa: BLE001 - not told here: the study counts as one to be read, which meets this again
         return None
     series = None if scan.series is None else scan.series.to_dict()
     described = (report.scan.get("sha256"), report.scan.get("axes"), report.scan.get("series"))
-    same_scan = described == (scan.sha256, scan.axes, series) and _damaged(report.flags) == _damaged(scan.flags)
+    same_scan = described == (scan.sha256, scan.axes, series) and _of_files(report.flags) == _of_files(scan.flags)
     same_check = check.get("done") == (options.mirror_check and scan.side_known)
     return report if same_scan and same_check else None
 
@@ -87,9 +87,9 @@ def _how(study: Study, options: Options) -> dict[str, Any]:
     return {"axes": axes, "without_side": without_side, "series": series, "files": study.files}
 
 
-def _damaged(flags: Iterable[Flag]) -> list[Flag]:
-    """What flags say of damaged files, which show in nothing else that is known of a study."""
-    return [flag for flag in flags if flag.code == DAMAGED_FILES]
+def _of_files(flags: Iterable[Flag]) -> list[Flag]:
+    """What flags say of damaged files and of a header, which shows in nothing else that is known of a study."""
+    return [flag for flag in flags if flag.code in (DAMAGED_FILES, ORIENTATION_DOUBTFUL.code)]
 
 
 def _asked(report: Report) -> str | None:

@@ -16,6 +16,7 @@ from brain3d.reading.decoding import Decoding, Written
 from brain3d.reading.evidence import suspected_point
 from brain3d.reading.mirror_check import Checked, Pair, check, check_as_written, choose, without_side
 from brain3d.reading.protocol import Engine, Features
+from brain3d.reading.software import software
 from brain3d.reports import Report, mirror_text, parse_findings
 from brain3d.scans import Flag, InputError, Scan, Volume, VolumeSpec, mirror, read_scan
 from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES
@@ -73,7 +74,7 @@ class Reader:
 
     def generation(self, decoding: Decoding) -> dict[str, Any]:
         """What reports that are decoded so state of their generation, but for the mirror check."""
-        return {**self._engine.settings(), **decoding.to_dict()}
+        return {"software": software(), **self._engine.settings(), **decoding.to_dict()}
 
     def report(
         self,

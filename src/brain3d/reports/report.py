@@ -71,7 +71,7 @@ class Report:
         parts = (report.scan, report.model, report.generation)
         texts = (report.text, report.disclaimer)
         plain = all(isinstance(part, dict) for part in parts) and all(isinstance(text, str) for text in texts)
-        if not plain or report.to_dict() != values:
+        if not plain or not isinstance(report.preprocessing, list) or report.to_dict() != values:
             raise ValueError("not a report")
         return report
 

@@ -27,6 +27,11 @@ def is_analyze(path: Path) -> bool:
     return any(_ends(path, image) and _renamed(path, image, header).is_file() for header, image in _ENDINGS)
 
 
+def header_of(path: Path) -> Path:
+    """The header beside the voxels of an Analyze image."""
+    return next(_renamed(path, image, header) for header, image in _ENDINGS if _ends(path, image))
+
+
 def _ends(path: Path, ending: str) -> bool:
     return path.name.lower().endswith(ending)
 
@@ -42,8 +47,7 @@ def analyze_header(source: Source) -> tuple[Nifti1PairHeader, bytes]:
     Fields lie where NIfTI-1, its successor, has them (Mayo Clinic, Analyze 7.5 file format); SPM keeps its scale in
     the place of the slope. InputError where it is none.
     """
-    path = next(_renamed(source.path, image, header) for header, image in _ENDINGS if _ends(source.path, image))
-    with path.open("rb") as raw:
+    with header_of(source.path).open("rb") as raw:
         block = opened(raw).read(HEADER_BYTES)
     if block[344:348] == b"ni1\0":
         raise source.refuse("one half of a .hdr/.img pair; convert it to a single .nii file")
@@ -56,8 +60,9 @@ def analyze_header(source: Source) -> tuple[Nifti1PairHeader, bytes]:
 def _as_nifti(block: bytes, order: str) -> Nifti1PairHeader:
     stored = AnalyzeHeader(block, endianness=order, check=False)
     header = Nifti1PairHeader(endianness=order)
-    for name in ("dim", "datatype", "bitpix", "pixdim", "vox_offset"):
+    for name in ("dim", "datatype", "bitpix", "vox_offset"):
         header[name] = stored[name]
+    header["pixdim"] = np.abs(stored["pixdim"])  # programs that flip images say so by a sign, each in its own way
     (scale,) = struct.unpack_from(f"{order}f", block, 112)
     header["scl_slope"], header["scl_inter"] = (scale, 0.0) if np.isfinite(scale) and scale > 0 else (1.0, 0.0)
     return header

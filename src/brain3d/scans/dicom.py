@@ -27,7 +27,7 @@ from brain3d.scans.dicom_parsing import (
 )
 from brain3d.scans.dicom_series import Chosen, choose, group
 from brain3d.scans.orientation import axis_codes
-from brain3d.scans.source import MIN_VOXELS, Source, check_spacing, check_values
+from brain3d.scans.source import Source, check_spacing, check_values
 from brain3d.scans.types import DAMAGED_FILES, SIDE_UNKNOWN, UNKNOWN_AXES, Flag, Scan, Stored
 
 MAX_VOXELS = 2**27
@@ -40,6 +40,10 @@ _PIXEL_TAGS = (
     *("PixelRepresentation", "NumberOfFrames", "PlanarConfiguration", "PixelData"),
     *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
 )
+
+
+class _TooFewBitsError(Exception):
+    """Values that take more bits than the header says."""
 
 
 class _Encoding(NamedTuple):
@@ -61,7 +65,9 @@ def read_dicom(source: Source, stated: str | None, without_side: bool, wanted: s
             allowance = Allowance(n_reads=MAX_READS + (0 if archive else MORE_READS_OF_FILE * len(files)))
             return _read(source, files, allowance, stated, without_side, wanted)
     except TooMuchError:
-        raise source.refuse("more to be read than a study holds; give the folder of the one series") from None
+        # Of a folder more may be read than of an archive, which can hide how much there is.
+        instead = "unpack it and give the folder" if archive else "give the folder of the one series"
+        raise source.refuse(f"more to be read than a study holds; {instead}") from None
 
 
 def _read(
@@ -130,6 +136,8 @@ def _named(words: set[str]) -> str:
 def _nothing(damaged: int, others: int) -> str:
     if damaged:
         return f"damaged or cut short: all DICOM files ({damaged}); copy or export them again"
+    if not others:
+        return "only a DICOMDIR, which lists images and holds none; give the folder with the images"
     return f"no DICOM images among its files ({others}); give a DICOM study, unpacked or in one zip archive"
 
 
@@ -137,8 +145,6 @@ def _check_shape(source: Source, stacked: Stack) -> tuple[int, int, int]:
     rows, columns = stacked.slices[0].size
     shape = (columns, rows, len(stacked.slices))
     words = " x ".join(map(str, shape))
-    if min(shape) < MIN_VOXELS:
-        raise source.refuse(f"too small ({words} voxels); a scan needs at least {MIN_VOXELS} along each axis")
     if columns * rows > MAX_PLANE or columns * rows * shape[2] > MAX_VOXELS:
         raise source.refuse(f"too large ({words} voxels); check the header, or resample to 1 mm")
     return shape
@@ -192,6 +198,8 @@ def _voxels(
                     data[:, :, frames[frame]] = plane.T * one.slope + one.intercept
     except DamagedError:
         raise source.refuse("pixel data that is damaged or cut short; copy or export the series again") from None
+    except _TooFewBitsError:
+        raise source.refuse("values of more bits than its headers say (BitsStored); correct the headers") from None
     return data, frozenset(encodings)
 
 
@@ -209,7 +217,7 @@ def _planes(
     _name_syntax(dataset)
     _check_pixels(dataset)
     bits, stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
-    for plane in iter_pixels(dataset, indices=frames, raw=True):
+    for plane in iter_pixels(dataset, indices=frames, raw=True, correct_unused_bits=False):
         if plane.shape != (shape[1], shape[0]):
             raise ValueError("a frame of another size than the header says")
         encoding = _Encoding(plane.dtype.newbyteorder("=").name, str(dataset.file_meta.TransferSyntaxUID))
@@ -226,7 +234,7 @@ def _name_syntax(dataset: Any) -> None:
 
 
 def _check_pixels(dataset: Any) -> None:
-    """ValueError where the pixel data is too short, or could decode to far more than its header says."""
+    """ValueError where the pixel data is too short, or too long, or could decode to far more than its header says."""
     from pydicom.encaps import generate_frames
 
     bits, count = int(dataset.BitsAllocated), int(get(dataset, "NumberOfFrames") or 1)
@@ -236,6 +244,8 @@ def _check_pixels(dataset: Any) -> None:
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         if len(dataset.PixelData) < plain * count:
             raise ValueError("fewer pixels than the header says")
+        if len(dataset.PixelData) >= (plain + min(int(dataset.Rows), int(dataset.Columns)) * bits // 8) * count:
+            raise ValueError("a row or a column more than the header says")
         return
     for frame in generate_frames(dataset.PixelData, number_of_frames=count):
         if len(frame) > 1.1 * plain + 2**12:
@@ -243,8 +253,24 @@ def _check_pixels(dataset: Any) -> None:
 
 
 def _stored_bits(plane: np.ndarray, unused: int) -> np.ndarray:
-    """Integers without what older files hide above the stored bits, an overlay for example."""
-    return plane if unused == 0 else (plane << unused) >> unused
+    """Integers (row, column) without what older files hide above the stored bits, an overlay for example.
+
+    _TooFewBitsError where what lies there belongs to the values: more often than not it differs between neighbours
+    that are alike with it, and far apart without.
+    """
+    kept = (plane << unused) >> unused
+    if unused == 0 or np.array_equal(kept, plane):
+        return plane
+    whole, cut = plane.astype(np.float64), kept.astype(np.float64)
+    alike = 2.0 ** (8 * plane.dtype.itemsize - unused - 2)  # a quarter of what the stored bits can hold
+    apart_whole, apart_cut = 0, 0
+    for axis in (0, 1):
+        step_whole, step_cut = (np.abs(np.diff(values, axis=axis)) for values in (whole, cut))
+        apart_whole += int(np.count_nonzero((step_whole > 3 * alike) & (step_cut < alike)))
+        apart_cut += int(np.count_nonzero((step_cut > 3 * alike) & (step_whole < alike)))
+    if apart_cut > apart_whole:
+        raise _TooFewBitsError
+    return kept
 
 
 def _digest(data: np.ndarray, stacked: Stack, spacing: tuple[float, float, float]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from brain3d.scans.dicom_headers import Slice
 from brain3d.scans.orientation import MOST_SHEAR_DEGREES, affine_from_axes, axis_codes, ras_from_lps
+from brain3d.scans.source import MIN_VOXELS
 
 SAME_PLACE_MM = 0.05
 UNEVEN_MM, UNEVEN_SHARE = 0.1, 0.1
@@ -17,6 +18,11 @@ MOST_MISSING_SHARE = 10
 MOST_SIDEWAYS_MM = 1.0
 SAME_DIRECTION = 5e-3
 UNIT = 1e-2
+# What the steps of slice locations may be, of the distance that the headers state: less where these count along one
+# axis of the scanner, as some do, and the slices are oblique.
+STEP_OF_STATED = (0.7, 1.01)
+
+_MIXED = "mixed orientations, as in a localiser or several stacks; give a series of parallel slices"
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,8 @@ def problem_of(slices: Sequence[Slice], without_place: bool) -> str:
         return "a single slice; give the folder or the zip archive with the whole series"
     if min(slices[0].size) < 1:
         return "no matrix size in its headers; export it again"
+    if not np.isfinite([(one.slope, one.intercept) for one in slices]).all():
+        return "a rescale slope or intercept that is no number; export it again"
     if any(one.slope == 0 for one in slices):
         return "a rescale slope of 0, which leaves no intensities; export it again"
     if len({_rounded(one.pixel_mm) for one in slices}) > 1 or slices[0].pixel_mm is None:
@@ -50,11 +58,17 @@ def problem_of(slices: Sequence[Slice], without_place: bool) -> str:
     if min(slices[0].pixel_mm) <= 0:
         return "pixel sizes of zero or less in its headers; export the scan again"
     placed = sum(_is_placed(one) for one in slices)
-    if placed == 0:
-        return _problem_without_place(slices, without_place)
-    if placed < len(slices):
+    if 0 < placed < len(slices):
         return f"{len(slices) - placed} of {len(slices)} slices do not say where they lie; export the scan again"
-    return _problem_of_places(slices)
+    problem = _problem_of_places(slices) if placed else _problem_without_place(slices, without_place)
+    return problem or _problem_of_shape((slices[0].size[1], slices[0].size[0], len(slices)))
+
+
+def _problem_of_shape(shape: tuple[int, int, int]) -> str:
+    """Why an image of so many columns, rows and slices is too small for a scan of a head, in words; or ""."""
+    if min(shape) >= MIN_VOXELS:
+        return ""
+    return f"too small ({' x '.join(map(str, shape))} voxels); a scan needs at least {MIN_VOXELS} along each axis"
 
 
 def _sizes(slices: Sequence[Slice]) -> str:
@@ -80,6 +94,8 @@ def _is_turned(one: Slice) -> bool:
 
 
 def _problem_without_place(slices: Sequence[Slice], without_place: bool) -> str:
+    if len({plane_codes(one) for one in slices}) > 1:
+        return _MIXED
     if not without_place:
         return (
             "its slices do not say where they lie; give the axes (--axes LPS) or accept a report without a side "
@@ -87,15 +103,31 @@ def _problem_without_place(slices: Sequence[Slice], without_place: bool) -> str:
         )
     if len({one.order for one in slices}) < len(slices):
         return "its slices say neither where they lie nor in which order; export the scan again"
-    if not slices[0].between_mm:
-        return "its slices do not say how far they are apart; export the scan again"
-    return ""
+    locations = _locations(slices)
+    if locations is not None:
+        return _problem_of_gaps(locations)
+    return "" if slices[0].between_mm else "its slices do not say how far they are apart; export the scan again"
+
+
+def _locations(slices: Sequence[Slice]) -> np.ndarray | None:
+    """The slice locations, sorted, in mm; None where they are not all different, as where they are not said."""
+    along = np.sort([one.location_mm for one in slices])
+    return along if len(along) > 1 and np.diff(along).min() > SAME_PLACE_MM else None
+
+
+def _unplaced_step(slices: Sequence[Slice]) -> float:
+    """The distance in mm of slices that do not say where they lie: as stated, or by their locations if these differ."""
+    stated, locations = slices[0].between_mm, _locations(slices)
+    if locations is None:
+        return stated
+    step = _step(locations)
+    return stated if STEP_OF_STATED[0] * stated <= step <= STEP_OF_STATED[1] * stated else step
 
 
 def _problem_of_places(slices: Sequence[Slice]) -> str:
     directions = np.array([one.orientation for one in slices])
     if np.abs(directions - directions[0]).max() > SAME_DIRECTION:
-        return "mixed orientations, as in a localiser or several stacks; give a series of parallel slices"
+        return _MIXED
     along = np.sort(_along_normal(slices))
     fresh = np.concatenate([[True], np.diff(along) > SAME_PLACE_MM])
     if not fresh.all():
@@ -184,10 +216,16 @@ def plane_codes(one: Slice) -> str:
     return axis_codes(ras_from_lps(affine))[:2]
 
 
+def _assumed(one: Slice) -> str:
+    """Axes for slices whose place nobody knows: RAS, but for what is said of their rows and columns."""
+    codes = plane_codes(one) or "RA"
+    return codes + next(pair[0] for pair in ("RL", "AP", "SI") if codes[0] not in pair and codes[1] not in pair)
+
+
 def step_mm(slices: Sequence[Slice]) -> float:
     """The distance of neighbouring slices in mm, from their places where they have any; 0 if unknown."""
     if len(slices) < 2 or not all(map(_is_placed, slices)):
-        return slices[0].between_mm if slices else 0.0
+        return _unplaced_step(slices) if slices else 0.0
     return _step(np.sort(_along_normal(slices)))
 
 
@@ -198,7 +236,7 @@ def stack(slices: Sequence[Slice], axes: str | None) -> Stack:
     rows_mm, columns_mm = first.pixel_mm
     if not _is_placed(first):
         ordered = sorted(slices, key=lambda one: one.order)
-        affine = affine_from_axes(axes or "RAS", (columns_mm, rows_mm, first.between_mm))
+        affine = affine_from_axes(axes or _assumed(first), (columns_mm, rows_mm, _unplaced_step(slices)))
         return Stack(tuple(ordered), affine, placed=False)
     along = _along_normal(slices)
     ordered = [slices[k] for k in np.argsort(along)]

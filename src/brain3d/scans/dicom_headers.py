@@ -44,7 +44,7 @@ TAGS = (
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
 
-Find = Callable[[str, str], Any]
+Find = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Slice:
     """One image plane, lengths in mm, in DICOM's world (left, posterior, superior); None where not said.
 
     `file` and `frame` say where its pixels are; `pixel_mm` is the distance of rows, then of columns; `between_mm`
-    that of slices, 0 if unknown; `order` what is left to sort by without a position; `variant` what tells images
-    at one place apart, by name.
+    that of slices, 0 if unknown; `slope` and `intercept` are NaN where they cannot be read; `order` is what is left to
+    sort by without a position, the slice location first; `variant` what tells images at one place apart, by name.
     """
 
     file: int
@@ -67,6 +67,11 @@ class Slice:
     intercept: float
     order: tuple[float, ...]
     variant: tuple[tuple[str, str], ...]
+
+    @property
+    def location_mm(self) -> float:
+        """The slice location, 0 where not said."""
+        return self.order[0]
 
 
 @dataclass(frozen=True)
@@ -175,6 +180,7 @@ def _described(index: int, dataset: Any, finders: Sequence[Find], has_pixels: bo
             text(dataset, "SOPClassUID"),
             text(dataset, "Modality"),
             text(dataset, "ImageType"),
+            text(dataset, "ComplexImageComponent"),
             (int(_number(get(dataset, "SamplesPerPixel"), 1)), text(dataset, "PhotometricInterpretation")),
         ),
         echo_ms=_number(first("MREchoSequence", "EffectiveEchoTime") or first("", "EchoTime")),
@@ -206,15 +212,15 @@ def _finders(dataset: Any) -> list[Find]:
 def _finder(dataset: Any, layers: list[Any], placed: bool = True) -> Find:
     """Without `placed`, frames that share one header, which tells the place of one of them at most, have none."""
 
-    def find(sequence: str, keyword: str) -> Any:
+    def find(sequence: str, keyword: str, unreadable: Any = None) -> Any:
         if sequence == "PlanePositionSequence" and not placed:
             return None
         for layer in layers if sequence else ():
             for item in _items(layer, sequence)[:1]:
-                value = get(item, keyword)
+                value = get(item, keyword, unreadable)
                 if value is not None:
                     return value
-        return get(dataset, keyword)
+        return get(dataset, keyword, unreadable)
 
     return find
 
@@ -253,11 +259,17 @@ def _slice(index: int, frame: int, size: tuple[int, int], find: Find) -> Slice:
         orientation=numbers(find("PlaneOrientationSequence", "ImageOrientationPatient"), 6),
         pixel_mm=numbers(find("PixelMeasuresSequence", "PixelSpacing"), 2),
         between_mm=abs(between or thickness),
-        slope=sign * _number(find("PixelValueTransformationSequence", "RescaleSlope"), 1.0),
-        intercept=sign * _number(find("PixelValueTransformationSequence", "RescaleIntercept")),
+        slope=sign * _scale(find, "RescaleSlope", 1.0),
+        intercept=sign * _scale(find, "RescaleIntercept", 0.0),
         order=(_number(find("", "SliceLocation")), _number(find("", "InstanceNumber")), float(frame)),
         variant=tuple((name, str(value)) for name, value in variant.items()),
     )
+
+
+def _scale(find: Find, keyword: str, absent: float) -> float:
+    """A rescale slope or intercept; NaN where there is one that is no number, which must not pass for none."""
+    value = find("PixelValueTransformationSequence", keyword, unreadable="unreadable")
+    return absent if value is None else _number(value, float("nan"))
 
 
 def _component(image_type: Any) -> str:

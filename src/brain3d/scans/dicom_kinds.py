@@ -11,6 +11,7 @@ from collections.abc import Sequence
 FLAIR = "FLAIR"
 UNKNOWN = "unknown protocol"
 DERIVED = "derived images"
+PHASE = "phase images, not magnitude"
 # An echo shorter than this gives no T2 contrast; the inversion times are those that null the fluid, from 0.2 T to 7 T.
 SHORT_ECHO_MS = 40.0
 LONG_ECHO_MS = 60.0
@@ -36,6 +37,8 @@ _MODALITIES = {
     **{"SEG": "segmentation or raw data", "REG": "registration", "OT": "images of no named modality, not MR"},
     **{code: f"{code} images, not MR" for code in ("CT", "PT", "NM", "US", "CR", "DX", "XA", "RF", "MG", "ES")},
 }
+# In the third or fourth place of an image type, or as the part that an enhanced image shows.
+_PHASES = frozenset(("P", "PHASE", "PHASE MAP"))
 _KINDS = (
     ("double inversion recovery", r"\bdir\b|double inversion"),
     ("T1 FLAIR", r"\bt1\w*( \w+)* ?flair|flair ?(\w+ )*t1\b"),
@@ -53,30 +56,32 @@ _KINDS = (
 _LOCALISER = re.compile(r"locali[sz]er|\bloc\b|scout|survey|\b3 ?plane|plan ?scan|smartbrain|topogram")
 
 
-def category_of(sop_class: str, modality: str, image_type: str, colours: tuple[int, str]) -> str:
+def category_of(sop_class: str, modality: str, image_type: str, part: str, colours: tuple[int, str]) -> str:
     """What a file is that is no greyscale MR image of the head, or "".
 
     `colours` are the samples in a pixel and the photometric interpretation; the values of `image_type` are
-    separated by backslashes.
+    separated by backslashes; `part` says which part of complex values an enhanced image shows.
     """
-    part = sop_class.removeprefix(_STORAGE) if sop_class.startswith(_STORAGE) else ""
+    kept = sop_class.removeprefix(_STORAGE) if sop_class.startswith(_STORAGE) else ""
     for prefix, words in _OBJECTS:
-        if part == prefix or part.startswith(f"{prefix}."):
+        if kept == prefix or kept.startswith(f"{prefix}."):
             return words
     if modality != "MR" and (modality or sop_class not in _MR_CLASSES):
         return _MODALITIES.get(modality, "images of another kind, not MR")
     if colours[0] != 1 or colours[1] not in ("MONOCHROME1", "MONOCHROME2", ""):
         return "colour images"
-    return _category_of_type([word.strip().upper() for word in image_type.split("\\")])
+    return _category_of_type([word.strip().upper() for word in image_type.split("\\")], part)
 
 
-def _category_of_type(words: Sequence[str]) -> str:
+def _category_of_type(words: Sequence[str], part: str) -> str:
     if "LOCALIZER" in words:
         return "localiser"
     if "SCREEN SAVE" in words:
         return "screen save"
     if "MOSAIC" in words:
         return "mosaic (several slices in one picture)"
+    if not _PHASES.isdisjoint((*words[2:4], part)):
+        return PHASE
     return DERIVED if words[0] == "DERIVED" else ""
 
 

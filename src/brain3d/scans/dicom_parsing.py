@@ -135,14 +135,14 @@ def _tag(keyword: str) -> Any:
     return Tag(keyword)
 
 
-def get(dataset: Any, keyword: str) -> Any:
-    """An element's value; None where it is absent, empty or unreadable."""
+def get(dataset: Any, keyword: str, unreadable: Any = None) -> Any:
+    """An element's value; None where it is absent or empty, and `unreadable` where it cannot be parsed."""
     try:
         with parsing():
             tag = _tag(keyword)
             value = dataset[tag].value if tag in dataset else None
     except DamagedError:
-        return None
+        return unreadable
     return None if value is None or value == "" else value
 
 

@@ -92,6 +92,12 @@ def problem_of_forms(affines: Sequence[np.ndarray]) -> str:
     return f"{disagree} by {degrees:.1f} degrees" if degrees > MOST_TURNED_DEGREES + ROUNDING_DEGREES else ""
 
 
+def are_unset(affines: Sequence[np.ndarray]) -> bool:
+    """Whether all that a header declares is the identity (4, 4): no scanner puts a scan there, programs without an
+    orientation to write do."""
+    return bool(affines) and all(np.array_equal(affine, np.eye(4)) for affine in affines)
+
+
 def is_sheared(affine: np.ndarray) -> bool:
     """Whether the axes of a (4, 4) affine are too far from right angles to be those of an image."""
     return shear_deg(affine) > MOST_SHEAR_DEGREES + ROUNDING_DEGREES
@@ -124,6 +130,8 @@ def chosen_affine(source: Source, header: Any, stated: str | None, without_side:
     if affines:
         codes = axis_codes(affines[0])
         if stated not in (None, codes):
+            if are_unset(affines):
+                return _upright(source, header, stated), True
             raise source.refuse(
                 f"stored as {codes} by its header, but --axes says {stated}; leave --axes out, or correct the header"
             )

@@ -14,11 +14,11 @@ from nibabel.spatialimages import HeaderDataError
 
 from brain3d.scans.analyze import analyze_header, is_analyze
 from brain3d.scans.compressed import GZIP_MAGIC, MAX_DEFLATE_RATIO, is_compressed, opened
-from brain3d.scans.forms import chosen_affine, counted, named_forms, unit_of
+from brain3d.scans.forms import are_unset, chosen_affine, counted, header_forms, named_forms, unit_of
 from brain3d.scans.nifti_data import Layout, read_voxels
 from brain3d.scans.orientation import axis_codes
 from brain3d.scans.source import MIN_VOXELS, PathLike, Source, check_spacing, check_values
-from brain3d.scans.types import SIDE_UNKNOWN, UNKNOWN_AXES, Scan, Stored
+from brain3d.scans.types import ORIENTATION_DOUBTFUL, SIDE_UNKNOWN, UNKNOWN_AXES, Flag, Scan, Stored
 
 MAX_VOXELS = 2**27
 MAX_DATA_BYTES = 2**30
@@ -37,6 +37,7 @@ class _Checked(NamedTuple):
     side_known: bool
     spacing_mm: tuple[float, float, float]
     compressed: bool
+    flags: tuple[Flag, ...]
 
     @property
     def axes(self) -> str:
@@ -54,8 +55,7 @@ def read_nifti(source: Source, stated: str | None, without_side: bool) -> tuple[
         dtype, offset = found.header.get_data_dtype(), _data_offset(source, found.header)
         data = read_voxels(source, raw, Layout(offset, found.shape, dtype, *_scaling(source, found.header)))
     data, flags = check_values(source, data)
-    if not found.side_known:
-        flags += (SIDE_UNKNOWN,)
+    flags += found.flags
     scan = Scan(data, found.affine, found.axes, found.spacing_mm, found.digest, found.side_known, flags, source.name)
     return scan, _stored(source, found)
 
@@ -74,7 +74,14 @@ def _check_header(source: Source, raw: IO[bytes], stated: str | None, without_si
     _scaling(source, header)
     digest = _digest(source, raw)
     digest.update(beside)
-    return _Checked(digest.hexdigest(), header, shape, affine, side_known, spacing, is_compressed(raw))
+    flags = _orientation_flags(header, stated, side_known)
+    return _Checked(digest.hexdigest(), header, shape, affine, side_known, spacing, is_compressed(raw), flags)
+
+
+def _orientation_flags(header: Any, stated: str | None, side_known: bool) -> tuple[Flag, ...]:
+    if not side_known:
+        return (SIDE_UNKNOWN,)
+    return (ORIENTATION_DOUBTFUL,) if stated is None and are_unset(header_forms(header)[0]) else ()
 
 
 def _digest(source: Source, raw: IO[bytes]) -> Any:
@@ -103,6 +110,7 @@ def _stored(source: Source, found: _Checked) -> Stored:
         side_known=found.side_known,
         forms=forms,
         unusable=unusable,
+        flags=found.flags,
     )
 
 
@@ -130,6 +138,8 @@ def _read_header(source: Source, raw: IO[bytes]) -> Any:
         code = int(header["datatype"])
         raise source.refuse(f"a damaged NIfTI header (there is no datatype {code}); export it again") from None
     _check_agreement(source, header)
+    if header["pixdim"][0] == 0:  # of the quaternion's handedness; nifti1.h takes what is not said for 1
+        header["pixdim"][0] = 1
     return header
 
 

@@ -29,15 +29,15 @@ def render_planes(volume: Volume, point: Sequence[float] | None = None, title: s
 
     Radiological convention: the patient's left is on the picture's right, anterior and superior are up, and
     in the sagittal plane anterior is on the left. Where the scan's side is unknown, no letters are drawn. Needs
-    a volume of (1, D, H, W) in [-1, 1]; values outside are clipped. ValueError for a point outside it.
+    a volume of (1, D, H, W) in [-1, 1], or in the range that one of its steps scaled it to; values outside are clipped.
+    ValueError for a point outside it.
     """
     shape = volume.data.shape[1:]
     if point is None:
         point = [(n - 1) / 2 for n in shape]
     if len(point) != 3 or not all(-0.5 <= p <= n - 0.5 for p, n in zip(point, shape, strict=True)):
         raise ValueError(f"point {tuple(point)} lies outside a volume of {shape}")
-    spacing_mm = float(np.linalg.norm(volume.affine[:3, 0]))
-    px_per_mm = PLANE_PX / (max(shape) * spacing_mm)
+    px_per_mm = PLANE_PX / float((np.array(shape) * _spacing(volume)).max())
     tiles = [_tile(volume, name, axis, letters, point, px_per_mm) for name, axis, letters in _PLANES]
     width = sum(tile.width for tile in tiles)
     height = max(tile.height for tile in tiles)
@@ -52,26 +52,32 @@ def render_planes(volume: Volume, point: Sequence[float] | None = None, title: s
     return sheet
 
 
+def _spacing(volume: Volume) -> np.ndarray:
+    """The voxel's edges (3,) in mm. They differ where a model reads another grid than this package's own."""
+    return np.asarray(np.linalg.norm(volume.affine[:3, :3], axis=0))
+
+
 def _slice(volume: Volume, axis: int, at: float) -> np.ndarray:
     """The plane nearest to an index, 2-D uint8, rows from the top of the picture, columns from its left."""
     index = int(np.clip(round(at), 0, volume.data.shape[axis + 1] - 1))
     plane = np.take(volume.data[0], index, axis=axis)[::-1, ::-1]
-    return np.asarray(np.clip((plane + 1) * 127.5, 0, 255), dtype=np.uint8)
+    low, high = next((step["range"] for step in volume.steps if step.get("name") == "scale"), (-1.0, 1.0))
+    return np.asarray(np.clip((plane - low) * (255.0 / (high - low)), 0, 255), dtype=np.uint8)
 
 
 def _tile(
     volume: Volume, name: str, axis: int, letters: Sequence[str], point: Sequence[float], px_per_mm: float
 ) -> Image.Image:
     plane = _slice(volume, axis, point[axis])
-    voxel_px = px_per_mm * float(np.linalg.norm(volume.affine[:3, 0]))
-    width, height = (round(n * voxel_px) for n in (plane.shape[1], plane.shape[0]))
+    tall_px, wide_px = px_per_mm * np.delete(_spacing(volume), axis)
+    width, height = round(plane.shape[1] * wide_px), round(plane.shape[0] * tall_px)
     tile = Image.new("RGB", (width + 2 * MARGIN_PX, height + 2 * MARGIN_PX))
     picture = Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC)
     tile.paste(picture.convert("RGB"), (MARGIN_PX, MARGIN_PX))
     draw = ImageDraw.Draw(tile)
     down, across = (at for k, at in enumerate(point) if k != axis)
-    x = MARGIN_PX + width - (across + 0.5) * voxel_px
-    y = MARGIN_PX + height - (down + 0.5) * voxel_px
+    x = MARGIN_PX + width - (across + 0.5) * wide_px
+    y = MARGIN_PX + height - (down + 0.5) * tall_px
     _crosshair(draw, x, y, (MARGIN_PX, MARGIN_PX, MARGIN_PX + width - 1, MARGIN_PX + height - 1))
     # Where the header does not say which side is left, front and back, top and bottom are assumed as well.
     for letter, at in zip(letters if volume.side_known else (), _letter_places(tile), strict=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from brain3d.scans.analyze import is_analyze, voxels_of
+from brain3d.scans.analyze import header_of, is_analyze, voxels_of
 from brain3d.scans.dicom import read_dicom
 from brain3d.scans.dicom_files import HEAD_BYTES, holds_dicom, is_dicom, is_zip, looks_like_dicom
 from brain3d.scans.nifti import SUFFIXES, read_nifti, stored_nifti
@@ -106,9 +106,10 @@ def find_scan(path: PathLike, *, series: str | int | None = None) -> Path:
 
 
 def is_part(path: Path, scan: Path) -> bool:
-    """Whether a file is the scan that `find_scan` found, or one of the DICOM files below it."""
+    """Whether a file is the scan that `find_scan` found, its Analyze header, or one of the DICOM files below it."""
     path, scan = path.resolve(), scan.resolve()
-    return path == scan or (scan in path.parents and is_dicom(path))
+    header = scan if not is_analyze(scan) else header_of(scan)
+    return path in (scan, header) or (scan in path.parents and is_dicom(path))
 
 
 def _is_study(path: Path) -> bool:

@@ -29,6 +29,13 @@ SIDE_UNKNOWN = Flag(
 )
 
 
+ORIENTATION_DOUBTFUL = Flag(
+    "orientation_doubtful",
+    "The header's orientation is the identity matrix, which programs write that know of none: the side may be wrong, "
+    "and so may be front and back, top and bottom. Where the axes are known, give them (--axes).",
+)
+
+
 DAMAGED_FILES = "damaged_files"
 
 
@@ -90,9 +97,9 @@ class Stored:
     `intercept` are intensities (both None where the slices of a series differ in them); `unit` that of the header's
     lengths. `sha256`, `axes` and `side_known` are those of the `Scan` that is read from it. `forms` has the usable
     affines (4, 4), in millimetres, by "sform" and "qform", or by "dicom"; `unusable` what is wrong with the others.
-    Of a series alone: its number of `slices`, its `transfer_syntax` in the standard's words, `series`, how it was
-    chosen, and `flags`, those of its `Scan`. Where its files differ in `dtype`, `byte_order` or `transfer_syntax`,
-    all are named, commas between.
+    `flags` are those of its `Scan`, of a NIfTI file those that follow from its header alone. Of a series alone: its
+    number of `slices`, its `transfer_syntax` in the standard's words, and `series`, how it was chosen. Where its files
+    differ in `dtype`, `byte_order` or `transfer_syntax`, all are named, commas between.
     """
 
     sha256: str
