@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 
 import brain3d
@@ -126,6 +127,23 @@ def test_other_settings_or_studies_in_the_same_folder_are_refused(
         run_recipe(RECIPES / "full.yaml", [*full(cohort, parts, full_run), "seed=5"])
     with pytest.raises(InputError, match=r"weights were made with choices"):
         run_recipe(RECIPES / "full.yaml", [*full(cohort, parts, full_run), "choices.prompt=Say what you see."])
+
+
+def test_a_stage_over_other_weights_than_it_went_on_from_is_refused(
+    full_run: Path, cohort: Path, parts: list[str], tmp_path: Path
+) -> None:
+    """One before it left out of the recipe; one before it trained again otherwise, its folder deleted."""
+    run = tmp_path / "run"
+    shutil.copytree(full_run, run)
+    recipe = yaml.safe_load((RECIPES / "full.yaml").read_text())
+    recipe["stages"] = [stage for stage in recipe["stages"] if stage["name"] != "grounding"]
+    (tmp_path / "shorter.yaml").write_text(yaml.safe_dump(recipe))
+    shorter = [change for change in full(cohort, parts, run) if change not in GROUND]
+    with pytest.raises(InputError, match=r"warm-up: its weights were made with stage_before grounding .* says None"):
+        run_recipe(tmp_path / "shorter.yaml", shorter)
+    shutil.rmtree(run / "grounding")
+    with pytest.raises(InputError, match=r"warm-up: its weights were made with stage_before grounding"):
+        run_recipe(RECIPES / "full.yaml", [*full(cohort, parts, run), "stages.grounding.lr.vision=0.02"])
 
 
 def test_the_loss_does_not_depend_on_cache_or_micro_batch(

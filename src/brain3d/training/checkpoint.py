@@ -158,9 +158,13 @@ def read_weights(folder: Path, step: int) -> dict[str, Tensor]:
     return weights
 
 
+def best_file(folder: Path, progress: Progress) -> Path:
+    """Where a stage keeps what it passes on: the weights with the best validation, or those of its last step."""
+    best = progress.best_step
+    return folder / (f"weights-{progress.step}.safetensors" if best is None else f"best-{best}.safetensors")
+
+
 def read_best(folder: Path, progress: Progress) -> dict[str, Tensor]:
     """The weights with the best validation, or those of the last step where none was better than another."""
-    if progress.best_step is None:
-        return read_weights(folder, progress.step)
-    weights: dict[str, Tensor] = _read(folder / f"best-{progress.best_step}.safetensors", load_file)
+    weights: dict[str, Tensor] = _read(best_file(folder, progress), load_file)
     return weights

@@ -18,11 +18,11 @@ from brain3d.training.bank import claim
 from brain3d.training.base_model import load_base
 from brain3d.training.batches import View, batches_per_epoch
 from brain3d.training.captioning import CaptioningTask
-from brain3d.training.checkpoint import naming_a_full_disk, read_best, read_progress
+from brain3d.training.checkpoint import best_file, naming_a_full_disk, read_best, read_progress
 from brain3d.training.cohort_data import CohortData, StudyError, load_data
 from brain3d.training.deliver import export_both
 from brain3d.training.devices import start_accelerator
-from brain3d.training.digest import settings_digest, tensors_digest
+from brain3d.training.digest import file_digest, settings_digest, tensors_digest
 from brain3d.training.grounding import GroundingTask
 from brain3d.training.loop import Schedule, run_stage
 from brain3d.training.parts_trained import merged, settled
@@ -153,8 +153,9 @@ class CohortRun:
         """Train one stage, or take it as it is where it is finished; the model goes on from its best weights."""
         folder = self.folder / stage.name
         folder.mkdir(parents=True, exist_ok=True)
+        settings = {"seed": self.plan.seed, "stage_before": self._stage_before(stage), **asdict(stage)}
         with self.accelerator.main_process_first():
-            claim(folder / "stage.json", {"seed": self.plan.seed, **asdict(stage)}, "weights")
+            claim(folder / "stage.json", settings, "weights")
         progress = read_progress(folder)
         if progress.finished:
             tqdm.write(f"{stage.name}: finished already")
@@ -173,6 +174,15 @@ class CohortRun:
             self.model = self._anew(stage)
         elif not self._stays_apart(stage):
             self.model = settled(task.wrapped, stage, read_best(folder, read_progress(folder)))
+
+    def _stage_before(self, stage: CohortStage) -> str | None:
+        """The stage that this one goes on from, and a hash of what that passed on: over other weights, such as those
+        of a stage that was trained again, this one's own mean nothing."""
+        place = self.plan.stages.index(stage)
+        if place == 0:
+            return None
+        before = self.folder / self.plan.stages[place - 1].name
+        return f"{before.name} {file_digest(best_file(before, read_progress(before)))}"
 
     def _stays_apart(self, stage: CohortStage) -> bool:
         """Whether LoRA is not merged: into 4 bits, after the last stage, it is not; `deliver.rebuilt` merges it."""
