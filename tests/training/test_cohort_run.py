@@ -16,9 +16,13 @@ from safetensors.torch import load_file, save_file
 
 import brain3d
 from brain3d.cli.main import main
+from brain3d.cohort import Cohort, Study
+from brain3d.cohort.splits import person_of
 from brain3d.model import Brain3DForConditionalGeneration
 from brain3d.scans import InputError
 from brain3d.training.checkpoint import read_progress
+from brain3d.training.cohort_run import with_splits
+from brain3d.training.plan import Plan
 from brain3d.training.run import run_recipe
 
 from .small_parts import small_cohort
@@ -127,6 +131,16 @@ def test_other_settings_or_studies_in_the_same_folder_are_refused(
         run_recipe(RECIPES / "full.yaml", [*full(cohort, parts, full_run), "seed=5"])
     with pytest.raises(InputError, match=r"weights were made with choices"):
         run_recipe(RECIPES / "full.yaml", [*full(cohort, parts, full_run), "choices.prompt=Say what you see."])
+
+
+def test_a_cohort_without_splits_is_divided_by_person(tmp_path: Path) -> None:
+    """Also where a manifest gives each session an id and says nothing of the subject."""
+    studies = [Study(f"sub-{n:02d}_ses-{session}", tmp_path / "flair.nii.gz") for n in range(10) for session in (1, 2)]
+    plan = Plan("run", "out", (), data="cohort")
+    parts = with_splits(Cohort(tmp_path / "manifest.jsonl", tuple(studies), {}, None), plan)
+    train, validation = ({person_of(study.subject) for study in part} for part in parts)
+    assert (len(train), len(validation)) == (8, 2)
+    assert not train & validation
 
 
 def test_a_stage_over_other_weights_than_it_went_on_from_is_refused(

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from brain3d.cohort import PUBLISHED, Cohort, Study, open_cohort, open_volumes
+from brain3d.cohort.splits import person_of
 from brain3d.model.modeling_brain3d import Brain3DForConditionalGeneration
 from brain3d.scans import InputError
 from brain3d.training.bank import claim
@@ -46,21 +47,22 @@ def pick_precision(plan: Plan, device: torch.device) -> str:
 
 def with_splits(cohort: Cohort, plan: Plan) -> tuple[Sequence[Study], Sequence[Study]]:
     """Training and validation studies. A cohort that is not split, such as one of phantoms, whose studies are all for
-    testing, is divided by subject, and that is said."""
+    testing, is divided by subject (`person_of`: the sessions of one stay together), and that is said."""
     if len({study.split for study in cohort.studies}) > 1:
         return cohort.split(plan.train_split), cohort.split(plan.validation_split)
-    subjects = sorted({study.subject for study in cohort.studies})
-    if len(subjects) < 2:
+    people = {study.id: person_of(study.subject) for study in cohort.studies}
+    several = sorted(set(people.values()))
+    if len(several) < 2:
         raise InputError(f"{plan.data}: one subject, and not split; training and validation need two at least")
-    order = torch.randperm(len(subjects), generator=torch.Generator().manual_seed(plan.seed)).tolist()
-    held_out = {subjects[i] for i in order[: max(1, int(VALIDATION_SHARE * len(subjects)))]}
+    order = torch.randperm(len(several), generator=torch.Generator().manual_seed(plan.seed)).tolist()
+    held_out = {several[i] for i in order[: max(1, int(VALIDATION_SHARE * len(several)))]}
     tqdm.write(
-        f"{plan.data}: not split; {len(held_out)} of its {len(subjects)} subjects are kept for validation, the rest is "
+        f"{plan.data}: not split; {len(held_out)} of its {len(several)} subjects are kept for validation, the rest is "
         "trained on: do not test on this cohort afterwards"
     )
     return (
-        [study for study in cohort.studies if study.subject not in held_out],
-        [study for study in cohort.studies if study.subject in held_out],
+        [study for study in cohort.studies if people[study.id] not in held_out],
+        [study for study in cohort.studies if people[study.id] in held_out],
     )
 
 
