@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,17 @@ def test_a_cohort_without_splits_is_divided_by_person(tmp_path: Path) -> None:
     train, validation = ({person_of(study.subject) for study in part} for part in parts)
     assert (len(train), len(validation)) == (8, 2)
     assert not train & validation
+
+
+def test_given_splits_that_share_a_person_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    splits = ("train", "train", "validation")
+    studies = [Study(f"p{n}_ses-{s}", tmp_path / "x", split=splits[n]) for n in range(3) for s in (1, 2)]
+    plan = Plan("run", "out", (), data="cohort")
+    with_splits(Cohort(tmp_path / "manifest.jsonl", tuple(studies), {}, None), plan)
+    assert not capsys.readouterr().out
+    studies[0] = replace(studies[0], split="validation")
+    with_splits(Cohort(tmp_path / "manifest.jsonl", tuple(studies), {}, None), plan)
+    assert "1 subjects are in train and in validation" in capsys.readouterr().out
 
 
 def test_a_stage_over_other_weights_than_it_went_on_from_is_refused(

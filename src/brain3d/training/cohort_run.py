@@ -47,10 +47,18 @@ def pick_precision(plan: Plan, device: torch.device) -> str:
 
 def with_splits(cohort: Cohort, plan: Plan) -> tuple[Sequence[Study], Sequence[Study]]:
     """Training and validation studies. A cohort that is not split, such as one of phantoms, whose studies are all for
-    testing, is divided by subject (`person_of`: the sessions of one stay together), and that is said."""
-    if len({study.split for study in cohort.studies}) > 1:
-        return cohort.split(plan.train_split), cohort.split(plan.validation_split)
+    testing, is divided by subject (`person_of`: the sessions of one stay together), and that is said, as it is where
+    given splits share a subject."""
     people = {study.id: person_of(study.subject) for study in cohort.studies}
+    if len({study.split for study in cohort.studies}) > 1:
+        train, validation = cohort.split(plan.train_split), cohort.split(plan.validation_split)
+        shared = {people[study.id] for study in train} & {people[study.id] for study in validation}
+        if shared:
+            tqdm.write(
+                f"{plan.data}: {len(shared)} subjects are in {plan.train_split} and in {plan.validation_split}: what "
+                "validation says is flattered; split again (`brain3d prepare manifest`)"
+            )
+        return train, validation
     several = sorted(set(people.values()))
     if len(several) < 2:
         raise InputError(f"{plan.data}: one subject, and not split; training and validation need two at least")
