@@ -19,7 +19,7 @@ import brain3d
 from brain3d.cli.main import main
 from brain3d.cohort import Cohort, Study
 from brain3d.cohort.splits import person_of
-from brain3d.model import Brain3DForConditionalGeneration
+from brain3d.model import Brain3DForConditionalGeneration, Brain3DProcessor
 from brain3d.scans import InputError
 from brain3d.training.checkpoint import read_progress
 from brain3d.training.cohort_run import with_splits
@@ -211,6 +211,22 @@ def finetune(model: Path, cohort: Path, output: Path) -> list[str]:
 def test_a_trained_model_is_adapted_further(full_run: Path, cohort: Path, tmp_path: Path) -> None:
     best = run_recipe(RECIPES / "finetune.yaml", finetune(full_run / "best", cohort, tmp_path / "run"))
     assert brain3d.load(best).visual_tokens(next(cohort.glob("*/flair.nii.gz"))).ndim
+
+
+def test_reports_that_are_cut_are_counted_aloud(
+    full_run: Path, cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The longest fills one stage to its last token; of the next it is one too long."""
+    tokenizer = Brain3DProcessor.from_pretrained(full_run / "best").tokenizer
+    texts = [path.read_text().strip() for path in cohort.glob("*/report.txt")]
+    longest = max(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts) + 1
+    limits = [f"stages.warm-up.max_tokens={longest}", f"stages.specialisation.max_tokens={longest - 1}"]
+    short = ["stages.warm-up.epochs=1", "stages.specialisation.epochs=1", "samples=0"]
+    command = ["train", str(RECIPES / "finetune.yaml"), *finetune(full_run / "best", cohort, tmp_path / "run")]
+    assert main([*command, *short, *limits]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "reports are cut" in line]
+    assert [line.split(":")[0] for line in said] == ["specialisation"]
+    assert f"max_tokens {longest - 1}, the longest has {longest}" in said[0]
 
 
 def best_losses(run: Path) -> dict[str, list[float]]:
