@@ -17,16 +17,18 @@ from safetensors.torch import load_file, save_file
 
 import brain3d
 from brain3d.cli.main import main
-from brain3d.cohort import Cohort, Study
+from brain3d.cohort import Cohort, Study, open_cohort, open_volumes
 from brain3d.cohort.splits import person_of
 from brain3d.model import Brain3DForConditionalGeneration, Brain3DProcessor
-from brain3d.scans import InputError
+from brain3d.scans import InputError, VolumeSpec
 from brain3d.training.checkpoint import read_progress
+from brain3d.training.cohort_data import load_data
 from brain3d.training.cohort_run import with_splits
-from brain3d.training.plan import Plan
+from brain3d.training.plan import CohortStage, Plan
 from brain3d.training.run import run_recipe
+from brain3d.training.stages import validation_views
 
-from .small_parts import small_cohort
+from .small_parts import SHAPE, SPACING_MM, small_cohort
 from .tiny_folders import OWN, tiny_parts
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
@@ -153,6 +155,15 @@ def test_given_splits_that_share_a_person_are_said(tmp_path: Path, capsys: pytes
     studies[0] = replace(studies[0], split="validation")
     with_splits(Cohort(tmp_path / "manifest.jsonl", tuple(studies), {}, None), plan)
     assert "1 subjects are in train and in validation" in capsys.readouterr().out
+
+
+def test_a_stage_is_judged_on_mirror_images_only_where_it_learns_from_them(cohort: Path) -> None:
+    studies = load_data(open_cohort(cohort).studies, open_volumes(open_cohort(cohort), VolumeSpec(SHAPE, SPACING_MM)))
+    for mirror, expected in ((0.0, [False] * 4), (0.5, [False, True] * 2), (1.0, [False, True] * 2)):
+        stage = CohortStage("warm-up", "captioning", "next_token", epochs=1, mirror=mirror)
+        views = validation_views(studies, stage)
+        assert [view.row for view in views] == [0, 1, 2, 3]
+        assert [view.mirrored for view in views] == expected
 
 
 def test_a_stage_over_other_weights_than_it_went_on_from_is_refused(

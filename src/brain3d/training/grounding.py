@@ -86,7 +86,7 @@ class GroundingTask(StageTask):
         """Loss, recall at 1 and 5 beside chance, and how often its own report is nearer than its mirror's."""
         self.wrapped.eval()
         self.material.cache.release()
-        views = validation_views(self.validation.data)
+        views = validation_views(self.validation.data, self.stage)
         reports = self.validation.data.reports(views)
         swapped = side_swapped(reports)[0]
         images = torch.cat([self._images(self.validation, part) for part in self._split(views)])

@@ -172,6 +172,6 @@ class StageTask:
             average_whole(self.accelerator, (p for group in self.parameter_groups() for p in group["params"]))
 
 
-def validation_views(data: CohortData) -> list[View]:
-    """Every study of a validation split once, every other one mirrored."""
-    return [View(i, i % 2 == 1) for i in range(len(data))]
+def validation_views(data: CohortData, stage: CohortStage) -> list[View]:
+    """Every study of a validation split once, every other one mirrored where the stage learns from mirror images."""
+    return [View(i, stage.mirror > 0 and i % 2 == 1) for i in range(len(data))]
