@@ -371,6 +371,7 @@ def test_a_scan_that_cannot_be_read_is_named_and_skipped_only_where_asked(
     [
         ("data=null", "no cohort; give data=COHORT"),
         ("model=null", "either model=NAME"),
+        ("choices={compression: grid}", "choices are for a model that is assembled"),
         ("stages.warm-up.parts.vision=lora", "parts.vision is 'lora'"),
         ("stages.warm-up.parts.projector=frozen", "every part is frozen"),
         ("stages.warm-up.loss=infonce", "loss is 'infonce'"),

@@ -167,6 +167,21 @@ def test_a_setting_of_fsdp_that_training_does_not_go_with_is_named(
         check_sharding(plugin, plan(**changes))
 
 
+def test_processes_wait_for_one_that_prepares_a_cohort() -> None:
+    """By default NCCL ends those that wait for ten minutes, and gloo for thirty: the first one may prepare hundreds of
+    scans, or write a model of 17 GB, meanwhile."""
+    accelerator = start_accelerator(plan())
+    assert accelerator.init_handler.timeout.total_seconds() >= 6 * 3600
+
+
+def test_accumulation_in_the_environment_does_not_divide_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recipe's batch says it all; accelerate would divide what captioning sends back, and grounding's not."""
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
+    weight = torch.nn.Parameter(torch.ones(()))
+    start_accelerator(plan()).backward(8 * weight)
+    assert float(weight.grad) == 8
+
+
 def test_another_way_of_spreading_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Accelerator, "distributed_type", property(lambda _: DistributedType.DEEPSPEED))
     with pytest.raises(InputError, match="configured for DEEPSPEED"):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from accelerate import Accelerator, DistributedType, FullyShardedDataParallelPlugin
+from accelerate.utils import GradientAccumulationPlugin, InitProcessGroupKwargs
 from torch.distributed.fsdp import CPUOffloadPolicy
 from torch.distributed.fsdp.wrap import size_based_auto_wrap_policy
 
@@ -11,6 +14,7 @@ from brain3d.training.learner import Learner
 from brain3d.training.plan import Plan
 
 LAYERS = list(Learner._no_split_modules)
+PATIENCE = timedelta(hours=12)  # of processes that wait while the first prepares scans, or writes a large model
 WAYS = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP)
 
 
@@ -20,7 +24,11 @@ def start_accelerator(plan: Plan) -> Accelerator:
     Raises:
         InputError: a way of doing so that these stages do not go with; one line that says what to configure.
     """
-    accelerator = Accelerator(mixed_precision="no")
+    accelerator = Accelerator(
+        mixed_precision="no",
+        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),  # the environment's would divide losses
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],  # NCCL's own ends them after ten minutes
+    )
     kind = accelerator.distributed_type
     if kind not in WAYS:
         raise InputError(

@@ -214,3 +214,8 @@ def check_ready(plan: Plan, path: Path) -> None:
     parts = plan.vision is not None and plan.language is not None
     if (plan.model is None) == (not parts) or (plan.model is not None and (plan.vision or plan.language)):
         raise InputError(f"{path}: give either model=NAME|FOLDER, or both vision=... and language=...")
+    if plan.model is not None and plan.choices:
+        raise InputError(
+            f"{path}: choices are for a model that is assembled out of parts, and {plan.model} has its own; give "
+            "choices={}"
+        )
