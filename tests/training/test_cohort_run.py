@@ -21,6 +21,7 @@ from brain3d.cohort import Cohort, Study, open_cohort, open_volumes
 from brain3d.cohort.splits import person_of
 from brain3d.model import Brain3DForConditionalGeneration, Brain3DProcessor
 from brain3d.scans import InputError, VolumeSpec
+from brain3d.training.captioning import CaptioningTask
 from brain3d.training.checkpoint import read_progress
 from brain3d.training.cohort_data import load_data
 from brain3d.training.cohort_run import with_splits
@@ -297,6 +298,19 @@ def test_a_loss_that_is_not_finite_is_one_line_and_no_fault_of_ours(
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("brain3d: error: warm-up: the validation loss is nan at step 0")
     assert not list((tmp_path / "run").glob("*/weights-*"))
+
+
+def test_a_full_gpu_is_one_line_that_says_what_to_lower(
+    full_run: Path, cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_memory(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(CaptioningTask, "backward", full_memory)
+    assert main(["train", str(RECIPES / "finetune.yaml"), *finetune(full_run / "best", cohort, tmp_path / "run")]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("brain3d: error: stage 'warm-up': the GPU's memory is full; lower its micro_batch")
+    assert read_progress(tmp_path / "run" / "warm-up").best_step == 0
 
 
 def test_a_stage_that_cannot_learn_anything_is_refused(

@@ -22,7 +22,7 @@ from brain3d.training.captioning import CaptioningTask
 from brain3d.training.checkpoint import best_file, naming_a_full_disk, read_best, read_progress
 from brain3d.training.cohort_data import CohortData, StudyError, load_data
 from brain3d.training.deliver import export_both
-from brain3d.training.devices import start_accelerator
+from brain3d.training.devices import naming_a_full_gpu, start_accelerator
 from brain3d.training.digest import file_digest, settings_digest, tensors_digest
 from brain3d.training.grounding import GroundingTask
 from brain3d.training.loop import Schedule, run_stage
@@ -274,7 +274,8 @@ def run_plan(plan: Plan, path: Path, only: str | None = None) -> Path:
         run = CohortRun(plan, start_accelerator(plan))
         try:
             for stage in plan.stages:
-                run.run(stage)
+                with naming_a_full_gpu(stage.name):
+                    run.run(stage)
                 if stage.name == only:
                     _leave_together(run.accelerator)
                     return run.folder
