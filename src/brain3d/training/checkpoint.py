@@ -139,17 +139,23 @@ def read_state(folder: Path) -> tuple[dict[str, Any], Progress] | None:
 
     InputError for a damaged file.
     """
-    path = _newest(folder)
-    if path is None:
-        return None
-    state = _read(path, lambda p: torch.load(p, weights_only=True, map_location="cpu"))
-    return state["optimizer"], Progress(**state["progress"])
+    state = _newest_state(folder, mapped=False)
+    return None if state is None else (state["optimizer"], Progress(**state["progress"]))
 
 
 def read_progress(folder: Path) -> Progress:
     """How far a stage has come; the beginning where there is no checkpoint. InputError for a damaged file."""
-    state = read_state(folder)
-    return Progress() if state is None else state[1]
+    state = _newest_state(folder, mapped=True)
+    return Progress() if state is None else Progress(**state["progress"])
+
+
+def _newest_state(folder: Path, *, mapped: bool) -> dict[str, Any] | None:
+    """The newest state file; where it is `mapped`, tensors, gigabytes of a language model's, are read when used."""
+    path = _newest(folder)
+    if path is None:
+        return None
+    state: dict[str, Any] = _read(path, lambda p: torch.load(p, weights_only=True, map_location="cpu", mmap=mapped))
+    return state
 
 
 def read_weights(folder: Path, step: int) -> dict[str, Tensor]:
