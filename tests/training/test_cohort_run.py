@@ -210,6 +210,7 @@ def test_the_published_recipe_runs_at_its_own_arithmetic(cohort: Path, tmp_path:
     """On volumes of 64 x 128 x 128; patches of 32 keep the tower small."""
     parts = tiny_parts(tmp_path / "parts", patch=32)
     changes = [f"data={cohort}", f"output={tmp_path / 'run'}", *parts, "quantisation=null", *GROUND, *SHORT]
+    changes += ["stages.grounding.hard_negatives=true"]  # a single study is validated on
     best = run_recipe(RECIPES / "published.yaml", changes)
     model = Brain3DForConditionalGeneration.from_pretrained(best)
     assert model.config.preprocessing == "published"
@@ -327,6 +328,10 @@ def test_a_stage_that_cannot_learn_anything_is_refused(
     command = ["train", str(RECIPES / "finetune.yaml"), *finetune(full_run / "best", alike, tmp_path / "other")]
     assert main([*command, "stages.warm-up.task=grounding", "stages.warm-up.loss=infonce"]) == 2
     assert "'warm-up': all training reports say the same" in capsys.readouterr().err
+    single = ["task=grounding", "loss=infonce", "batch=3", "hard_negatives=false"]  # one study of four is validated on
+    command = ["train", str(RECIPES / "finetune.yaml"), *finetune(full_run / "best", cohort, tmp_path / "single")]
+    assert main([*command, *(f"stages.warm-up.{change}" for change in single)]) == 2
+    assert "'warm-up': all validation reports say the same" in capsys.readouterr().err
 
 
 def test_a_damaged_note_of_what_a_run_is_made_of_is_named(full_run: Path, cohort: Path, tmp_path: Path) -> None:
