@@ -94,6 +94,9 @@ def test_two_processes_log_the_losses_of_one(alone: Alone) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("trained in 2 processes") == 2
     check_same(alone, "run-2")
+    reports = [json.loads((alone.folder / run / "run-report.json").read_text()) for run in ("run-1", "run-2")]
+    added = [report["stages"][0]["cache"]["added"] for report in reports]  # by the first process, for the statistics
+    assert added == [6, 3]  # three studies and their mirror images: two processes share them
 
 
 @pytest.mark.slow

@@ -215,7 +215,8 @@ class CohortRun:
             return
         features = TowerFeatures(body, self.train, self.material.cache, precision=self.precision)
         views = [View(row, mirrored) for row in range(len(self.train)) for mirrored in (False, True)]
-        features.build(views)
+        features.build(views[self.accelerator.process_index :: self.accelerator.num_processes])
+        self.accelerator.wait_for_everyone()
         body.set_feature_statistics(*features.statistics(views))
 
 
