@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -20,16 +21,17 @@ from brain3d.cli.main import main
 from brain3d.cohort import Cohort, Study, open_cohort, open_volumes
 from brain3d.cohort.splits import person_of
 from brain3d.model import Brain3DForConditionalGeneration, Brain3DProcessor
-from brain3d.scans import InputError, VolumeSpec
+from brain3d.scans import InputError, VolumeSpec, published_volume, read_scan
+from brain3d.training.batches import View
 from brain3d.training.captioning import CaptioningTask
 from brain3d.training.checkpoint import read_progress
 from brain3d.training.cohort_data import load_data
-from brain3d.training.cohort_run import with_splits
+from brain3d.training.cohort_run import load_splits, with_splits
 from brain3d.training.plan import CohortStage, Plan
 from brain3d.training.run import run_recipe
 from brain3d.training.stages import validation_views
 
-from .small_parts import SHAPE, SPACING_MM, small_cohort
+from .small_parts import SHAPE, SPACING_MM, small_cohort, small_model
 from .tiny_folders import OWN, tiny_parts
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
@@ -215,6 +217,15 @@ def test_the_published_recipe_runs_at_its_own_arithmetic(cohort: Path, tmp_path:
     model = Brain3DForConditionalGeneration.from_pretrained(best)
     assert model.config.preprocessing == "published"
     assert (model.config.token_grid, model.config.num_visual_tokens) == ((65, 4, 4), 32)
+
+
+@pytest.mark.parametrize("spacing_mm", [0.0, 2.0])
+def test_volumes_of_the_published_preprocessing_have_the_models_own_size(cohort: Path, spacing_mm: float) -> None:
+    """As the reader makes them for it, whatever spacing its config states."""
+    model = small_model(preprocessing="published", spacing_mm=spacing_mm)
+    train, _, _ = load_splits(Plan("run", "out", (), data=str(cohort)), model)
+    scan = read_scan(train.items[0].study.image)
+    assert np.array_equal(train.volume(View(0)), published_volume(scan, SHAPE).data)
 
 
 def finetune(model: Path, cohort: Path, output: Path) -> list[str]:

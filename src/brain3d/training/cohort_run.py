@@ -11,10 +11,10 @@ import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from brain3d.cohort import PUBLISHED, Cohort, Study, open_cohort, open_volumes
+from brain3d.cohort import Cohort, Study, open_cohort, open_volumes
 from brain3d.cohort.splits import person_of
 from brain3d.model.modeling_brain3d import Brain3DForConditionalGeneration
-from brain3d.scans import InputError
+from brain3d.scans import InputError, VolumeSpec
 from brain3d.training.bank import claim
 from brain3d.training.base_model import load_base
 from brain3d.training.batches import View, batches_per_epoch
@@ -78,8 +78,9 @@ def load_splits(plan: Plan, model: Brain3DForConditionalGeneration) -> tuple[Coh
     """Both splits, prepared; and what was left out, where the recipe allows that."""
     assert plan.data is not None
     cohort = open_cohort(plan.data)
-    published = model.config.preprocessing == "published"
-    volumes = open_volumes(cohort, PUBLISHED if published else model.config.volume_spec())
+    published = model.config.preprocessing == "published"  # then voxels are no cubes, whatever the config says
+    spec = VolumeSpec(model.config.volume_shape, 0.0) if published else model.config.volume_spec()
+    volumes = open_volumes(cohort, spec)
     left_out: list[StudyError] = []
     kept = left_out if plan.faulty == "leave_out" else None
     train, validation = (
