@@ -22,12 +22,13 @@ from brain3d.cohort import Cohort, Study, open_cohort, open_volumes
 from brain3d.cohort.splits import person_of
 from brain3d.model import Brain3DForConditionalGeneration, Brain3DProcessor
 from brain3d.scans import InputError, VolumeSpec, published_volume, read_scan
+from brain3d.training.base_model import load_base
 from brain3d.training.batches import View
 from brain3d.training.captioning import CaptioningTask
 from brain3d.training.checkpoint import read_progress
 from brain3d.training.cohort_data import load_data
 from brain3d.training.cohort_run import load_splits, with_splits
-from brain3d.training.plan import CohortStage, Plan
+from brain3d.training.plan import CohortStage, Plan, check_ready, read_recipe
 from brain3d.training.run import run_recipe
 from brain3d.training.stages import validation_views
 
@@ -217,6 +218,28 @@ def test_the_published_recipe_runs_at_its_own_arithmetic(cohort: Path, tmp_path:
     model = Brain3DForConditionalGeneration.from_pretrained(best)
     assert model.config.preprocessing == "published"
     assert (model.config.token_grid, model.config.num_visual_tokens) == ((65, 4, 4), 32)
+
+
+def test_a_stage_of_the_published_system_is_adapted_with_its_bases_beside_it(cohort: Path, tmp_path: Path) -> None:
+    """Where they are missing the line says what to give, and a recipe takes just that."""
+    bases = tiny_parts(tmp_path / "parts", patch=32)
+    shapes = {"0.weight": (24, 16), "0.bias": (24,), "2.weight": (24, 24), "2.bias": (24,)}
+    layers = {name: torch.randn(shape, generator=torch.Generator().manual_seed(1)) for name, shape in shapes.items()}
+    (tmp_path / "stage").mkdir()
+    torch.save({"vision_projector": layers, "vis_scale": 0.5}, tmp_path / "stage" / "projector_vis_scale.pt")
+    path, given = RECIPES / "finetune.yaml", [f"data={cohort}", f"model={tmp_path / 'stage'}"]
+    for overrides in ([], bases):
+        plan = read_recipe(path, [*given, *overrides])
+        assert isinstance(plan, Plan)
+        check_ready(plan, path)
+        if not overrides:
+            with pytest.raises(InputError, match=r"give the base model .* vision="):
+                load_base(plan, "cpu", torch.float32, None)
+    model, _ = load_base(plan, "cpu", torch.float32, None)
+    assert model.config.preprocessing == "published"
+    assert torch.equal(model.model.projector.linear_1.weight, layers["0.weight"])
+    with pytest.raises(InputError, match="has parts of its own"):
+        load_base(replace(plan, model="brain3d-mini"), "cpu", torch.float32, None)
 
 
 @pytest.mark.parametrize("spacing_mm", [0.0, 2.0])

@@ -57,7 +57,8 @@ def about(plan: Plan, folder: Path, which: str) -> dict[str, Any]:
         last = which == LAST and stage == plan.stages[-1]
         step = progress.step if last or progress.best_step is None else progress.best_step
         stages.append({**asdict(stage), "step": step, "steps": progress.step, "best_loss": progress.best})
-    base = {"model": plan.model} if plan.model else {"vision": plan.vision, "language": plan.language}
+    given = {"model": plan.model, "vision": plan.vision, "language": plan.language}
+    base = {key: value for key, value in given.items() if value is not None}
     names = {key: Path(str(value)).name if Path(str(value)).exists() else value for key, value in base.items()}
     return {"name": plan.name, "version": plan.version, "seed": plan.seed, "base": names, "stages": stages}
 
