@@ -129,6 +129,18 @@ def test_a_second_start_trains_nothing_again(full_run: Path, cohort: Path, parts
     assert (full_run / "best" / "model.safetensors").read_bytes() == before
 
 
+def test_no_last_model_of_an_earlier_run_stays(full_run: Path, cohort: Path, parts: list[str], tmp_path: Path) -> None:
+    """As where the last stage's folder was deleted, and it was trained again: now its last step is the best."""
+    run = tmp_path / "run"
+    shutil.copytree(full_run, run)
+    shutil.rmtree(run / "specialisation")
+    shutil.copytree(run / "best", run / "last", dirs_exist_ok=True)
+    run_recipe(RECIPES / "full.yaml", [*full(cohort, parts, run), "stages.specialisation.epochs=1"])
+    progress = read_progress(run / "specialisation")
+    assert progress.best_step == progress.step == 2
+    assert not (run / "last").exists()
+
+
 def test_other_settings_or_studies_in_the_same_folder_are_refused(
     full_run: Path, cohort: Path, parts: list[str]
 ) -> None:

@@ -44,9 +44,11 @@ def export_both(plan: Plan, folder: Path, best: Brain3DForConditionalGeneration,
         best, processor = rebuilt(plan, folder, BEST)
     export(best, processor, folder / BEST, about(plan, folder, BEST))
     final = read_progress(folder / plan.stages[-1].name)
-    if final.best_step not in (None, final.step):
-        model, processor = rebuilt(plan, folder, LAST)
-        export(model, processor, folder / LAST, about(plan, folder, LAST))
+    if final.best_step in (None, final.step):
+        shutil.rmtree(folder / LAST, ignore_errors=True)  # of an earlier run, whose last stage was trained again since
+        return
+    model, processor = rebuilt(plan, folder, LAST)
+    export(model, processor, folder / LAST, about(plan, folder, LAST))
 
 
 def about(plan: Plan, folder: Path, which: str) -> dict[str, Any]:
