@@ -28,6 +28,7 @@ from brain3d.training.captioning import CaptioningTask
 from brain3d.training.checkpoint import read_progress
 from brain3d.training.cohort_data import load_data
 from brain3d.training.cohort_run import load_splits, with_splits
+from brain3d.training.locks import alone_in
 from brain3d.training.plan import CohortStage, Plan, check_ready, read_recipe
 from brain3d.training.run import run_recipe
 from brain3d.training.stages import validation_views
@@ -127,6 +128,17 @@ def test_a_second_start_trains_nothing_again(full_run: Path, cohort: Path, parts
     run_recipe(RECIPES / "full.yaml", full(cohort, parts, full_run))
     assert len(rows(full_run)) == count
     assert (full_run / "best" / "model.safetensors").read_bytes() == before
+
+
+def test_two_runs_do_not_work_in_one_folder(
+    full_run: Path, cohort: Path, parts: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where a job was submitted twice: the checkpoints of both would be mixed."""
+    command = ["train", str(RECIPES / "full.yaml"), *full(cohort, parts, full_run)]
+    with alone_in(full_run):
+        assert main(command) == 2
+    assert "run: another run is under way in it" in capsys.readouterr().err
+    assert main(command) == 0
 
 
 def test_no_last_model_of_an_earlier_run_stays(full_run: Path, cohort: Path, parts: list[str], tmp_path: Path) -> None:

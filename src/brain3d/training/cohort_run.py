@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from brain3d.training.deliver import export_both
 from brain3d.training.devices import naming_a_full_gpu, start_accelerator
 from brain3d.training.digest import file_digest, settings_digest, tensors_digest
 from brain3d.training.grounding import GroundingTask
+from brain3d.training.locks import alone_in
 from brain3d.training.loop import Schedule, run_stage
 from brain3d.training.parts_trained import merged, settled
 from brain3d.training.plan import CohortStage, Plan, check_ready
@@ -275,18 +277,23 @@ def run_plan(plan: Plan, path: Path, only: str | None = None) -> Path:
     with naming_a_full_disk(Path(plan.output)):
         run = CohortRun(plan, start_accelerator(plan))
         try:
-            for stage in plan.stages:
-                with naming_a_full_gpu(stage.name):
-                    run.run(stage)
-                if stage.name == only:
-                    _leave_together(run.accelerator)
-                    return run.folder
-            if run.accelerator.is_main_process:
-                export_both(plan, run.folder, run.model, run.processor)
-                write_summary(plan, run)
-            _leave_together(run.accelerator)
+            with alone_in(run.folder) if run.accelerator.is_main_process else nullcontext():
+                return _run_stages(run, plan, only)
         finally:
             run.material.cache.close()
+
+
+def _run_stages(run: CohortRun, plan: Plan, only: str | None) -> Path:
+    for stage in plan.stages:
+        with naming_a_full_gpu(stage.name):
+            run.run(stage)
+        if stage.name == only:
+            _leave_together(run.accelerator)
+            return run.folder
+    if run.accelerator.is_main_process:
+        export_both(plan, run.folder, run.model, run.processor)
+        write_summary(plan, run)
+    _leave_together(run.accelerator)
     return run.folder / "best"
 
 

@@ -20,7 +20,7 @@ EQUALS = ("soft", "mask")
 DECAYS = ("constant", "cosine")
 PRECISIONS = ("auto", "float32", "bfloat16")
 FAULTY = ("stop", "leave_out")
-OWN_NAMES = ("best", "last", "features", "gallery", "tensorboard", "volumes")
+OWN_NAMES = ("best", "last", "features", "gallery", "tensorboard", "volumes", "lock")
 
 
 @dataclass(frozen=True)
