@@ -110,7 +110,7 @@ class StageTask:
             if cut:
                 tqdm.write(
                     f"{self.stage.name}: {cut} of {len(lengths)} {split} reports are cut at max_tokens {most}, the "
-                    f"longest has {max(lengths)}: raise it for whole ones"
+                    f"longest has {max(lengths)}: raise it"
                 )
 
     def _visual(self, data: CohortData) -> Visual:
