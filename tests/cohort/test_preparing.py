@@ -15,6 +15,7 @@ import pytest
 from cohort_files import LEFT, RIGHT, head_data, noise, textbrats, write_head
 
 import brain3d.cohort.facts
+import brain3d.cohort.prepare
 from brain3d.cohort import PUBLISHED, Study, manifest_schema, open_cohort, open_volumes, study_volume, write_manifest
 from brain3d.cohort.folder import Cohort
 from brain3d.cohort.own import find_manifest
@@ -130,6 +131,36 @@ def test_an_interrupted_preparation_goes_on(
     prepared(data, tmp_path / "out")
     whole, out = content(tmp_path / "whole"), content(tmp_path / "out")
     assert out == whole
+
+
+def test_an_interrupted_second_preparation_leaves_no_manifest_over_other_reports(
+    tmp_path: Path, data: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else images of the first data set would be trained on with reports of the second."""
+    prepared(data, tmp_path / "out")
+    before = content(tmp_path / "out")
+    other = textbrats(tmp_path / "other", dict.fromkeys(SUBJECTS, RIGHT), healthy=4)
+    write = brain3d.cohort.prepare.write_whole
+
+    def interrupted(path: Path, text: str) -> None:
+        if path.name == "BraTS_05.txt":
+            raise KeyboardInterrupt
+        write(path, text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(brain3d.cohort.prepare, "write_whole", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prepared(data, tmp_path / "out")
+        assert open_cohort(tmp_path / "out").studies  # nothing was changed
+        with pytest.raises(KeyboardInterrupt):
+            prepared(other, tmp_path / "out")
+        with pytest.raises(InputError, match=r"without a manifest.jsonl"):
+            open_cohort(tmp_path / "out")
+    prepared(data, tmp_path / "out")
+    after = content(tmp_path / "out")
+    assert {name: after[name] for name in before if name != "scans.jsonl"} == {
+        name: text for name, text in before.items() if name != "scans.jsonl"
+    }
 
 
 def test_nothing_is_dropped_in_silence(tmp_path: Path, data: tuple[Path, Path, Path], told: list[str]) -> None:

@@ -106,6 +106,13 @@ def test_each_fault_has_its_class_and_names_the_study(cohort: Cohort, tmp_path: 
         load_data([cases[0][0]], volumes, left_out=[])
 
 
+def test_a_byte_order_mark_is_no_word_of_a_report(cohort: Cohort, tmp_path: Path) -> None:
+    text = "A lesion is seen in the left frontal lobe."
+    (tmp_path / "report.txt").write_text(text, encoding="utf-8-sig")
+    study = replace(cohort.studies[0], report=tmp_path / "report.txt", healthy=None)
+    assert load_data([study], open_volumes(cohort, SPEC)).items[0].report == text
+
+
 def test_a_healthy_study_whose_report_states_a_lesion_is_contradictory(cohort: Cohort, tmp_path: Path) -> None:
     report = tmp_path / "report.txt"
     report.write_text("There is a lesion in the left frontal lobe.", encoding="utf-8")

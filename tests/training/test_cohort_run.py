@@ -7,20 +7,33 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 
 import brain3d
 from brain3d.cli.main import main
-from brain3d.model import Brain3DForConditionalGeneration
-from brain3d.scans import InputError
+from brain3d.cohort import Cohort, Study, open_cohort, open_volumes
+from brain3d.cohort.splits import person_of
+from brain3d.model import Brain3DForConditionalGeneration, Brain3DProcessor
+from brain3d.scans import InputError, VolumeSpec, published_volume, read_scan
+from brain3d.training.base_model import load_base
+from brain3d.training.batches import View
+from brain3d.training.captioning import CaptioningTask
 from brain3d.training.checkpoint import read_progress
+from brain3d.training.cohort_data import load_data
+from brain3d.training.cohort_run import load_splits, with_splits
+from brain3d.training.locks import alone_in
+from brain3d.training.plan import CohortStage, Plan, check_ready, read_recipe
 from brain3d.training.run import run_recipe
+from brain3d.training.stages import validation_views
 
-from .small_parts import small_cohort
+from .small_parts import SHAPE, SPACING_MM, small_cohort, small_model
 from .tiny_folders import OWN, tiny_parts
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
@@ -117,6 +130,29 @@ def test_a_second_start_trains_nothing_again(full_run: Path, cohort: Path, parts
     assert (full_run / "best" / "model.safetensors").read_bytes() == before
 
 
+def test_two_runs_do_not_work_in_one_folder(
+    full_run: Path, cohort: Path, parts: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where a job was submitted twice: the checkpoints of both would be mixed."""
+    command = ["train", str(RECIPES / "full.yaml"), *full(cohort, parts, full_run)]
+    with alone_in(full_run):
+        assert main(command) == 2
+    assert "run: another run is under way in it" in capsys.readouterr().err
+    assert main(command) == 0
+
+
+def test_no_last_model_of_an_earlier_run_stays(full_run: Path, cohort: Path, parts: list[str], tmp_path: Path) -> None:
+    """As where the last stage's folder was deleted, and it was trained again: now its last step is the best."""
+    run = tmp_path / "run"
+    shutil.copytree(full_run, run)
+    shutil.rmtree(run / "specialisation")
+    shutil.copytree(run / "best", run / "last", dirs_exist_ok=True)
+    run_recipe(RECIPES / "full.yaml", [*full(cohort, parts, run), "stages.specialisation.epochs=1"])
+    progress = read_progress(run / "specialisation")
+    assert progress.best_step == progress.step == 2
+    assert not (run / "last").exists()
+
+
 def test_other_settings_or_studies_in_the_same_folder_are_refused(
     full_run: Path, cohort: Path, parts: list[str]
 ) -> None:
@@ -126,6 +162,53 @@ def test_other_settings_or_studies_in_the_same_folder_are_refused(
         run_recipe(RECIPES / "full.yaml", [*full(cohort, parts, full_run), "seed=5"])
     with pytest.raises(InputError, match=r"weights were made with choices"):
         run_recipe(RECIPES / "full.yaml", [*full(cohort, parts, full_run), "choices.prompt=Say what you see."])
+
+
+def test_a_cohort_without_splits_is_divided_by_person(tmp_path: Path) -> None:
+    """Also where a manifest gives each session an id and says nothing of the subject."""
+    studies = [Study(f"sub-{n:02d}_ses-{session}", tmp_path / "flair.nii.gz") for n in range(10) for session in (1, 2)]
+    plan = Plan("run", "out", (), data="cohort")
+    parts = with_splits(Cohort(tmp_path / "manifest.jsonl", tuple(studies), {}, None), plan)
+    train, validation = ({person_of(study.subject) for study in part} for part in parts)
+    assert (len(train), len(validation)) == (8, 2)
+    assert not train & validation
+
+
+def test_given_splits_that_share_a_person_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    splits = ("train", "train", "validation")
+    studies = [Study(f"p{n}_ses-{s}", tmp_path / "x", split=splits[n]) for n in range(3) for s in (1, 2)]
+    plan = Plan("run", "out", (), data="cohort")
+    with_splits(Cohort(tmp_path / "manifest.jsonl", tuple(studies), {}, None), plan)
+    assert not capsys.readouterr().out
+    studies[0] = replace(studies[0], split="validation")
+    with_splits(Cohort(tmp_path / "manifest.jsonl", tuple(studies), {}, None), plan)
+    assert "1 subjects are in train and in validation" in capsys.readouterr().out
+
+
+def test_a_stage_is_judged_on_mirror_images_only_where_it_learns_from_them(cohort: Path) -> None:
+    studies = load_data(open_cohort(cohort).studies, open_volumes(open_cohort(cohort), VolumeSpec(SHAPE, SPACING_MM)))
+    for mirror, expected in ((0.0, [False] * 4), (0.5, [False, True] * 2), (1.0, [False, True] * 2)):
+        stage = CohortStage("warm-up", "captioning", "next_token", epochs=1, mirror=mirror)
+        views = validation_views(studies, stage)
+        assert [view.row for view in views] == [0, 1, 2, 3]
+        assert [view.mirrored for view in views] == expected
+
+
+def test_a_stage_over_other_weights_than_it_went_on_from_is_refused(
+    full_run: Path, cohort: Path, parts: list[str], tmp_path: Path
+) -> None:
+    """One before it left out of the recipe; one before it trained again otherwise, its folder deleted."""
+    run = tmp_path / "run"
+    shutil.copytree(full_run, run)
+    recipe = yaml.safe_load((RECIPES / "full.yaml").read_text())
+    recipe["stages"] = [stage for stage in recipe["stages"] if stage["name"] != "grounding"]
+    (tmp_path / "shorter.yaml").write_text(yaml.safe_dump(recipe))
+    shorter = [change for change in full(cohort, parts, run) if change not in GROUND]
+    with pytest.raises(InputError, match=r"warm-up: its weights were made with stage_before grounding .* says None"):
+        run_recipe(tmp_path / "shorter.yaml", shorter)
+    shutil.rmtree(run / "grounding")
+    with pytest.raises(InputError, match=r"warm-up: its weights were made with stage_before grounding"):
+        run_recipe(RECIPES / "full.yaml", [*full(cohort, parts, run), "stages.grounding.lr.vision=0.02"])
 
 
 def test_the_loss_does_not_depend_on_cache_or_micro_batch(
@@ -154,10 +237,42 @@ def test_the_published_recipe_runs_at_its_own_arithmetic(cohort: Path, tmp_path:
     """On volumes of 64 x 128 x 128; patches of 32 keep the tower small."""
     parts = tiny_parts(tmp_path / "parts", patch=32)
     changes = [f"data={cohort}", f"output={tmp_path / 'run'}", *parts, "quantisation=null", *GROUND, *SHORT]
+    changes += ["stages.grounding.hard_negatives=true"]  # a single study is validated on
     best = run_recipe(RECIPES / "published.yaml", changes)
     model = Brain3DForConditionalGeneration.from_pretrained(best)
     assert model.config.preprocessing == "published"
     assert (model.config.token_grid, model.config.num_visual_tokens) == ((65, 4, 4), 32)
+
+
+def test_a_stage_of_the_published_system_is_adapted_with_its_bases_beside_it(cohort: Path, tmp_path: Path) -> None:
+    """Where they are missing the line says what to give, and a recipe takes just that."""
+    bases = tiny_parts(tmp_path / "parts", patch=32)
+    shapes = {"0.weight": (24, 16), "0.bias": (24,), "2.weight": (24, 24), "2.bias": (24,)}
+    layers = {name: torch.randn(shape, generator=torch.Generator().manual_seed(1)) for name, shape in shapes.items()}
+    (tmp_path / "stage").mkdir()
+    torch.save({"vision_projector": layers, "vis_scale": 0.5}, tmp_path / "stage" / "projector_vis_scale.pt")
+    path, given = RECIPES / "finetune.yaml", [f"data={cohort}", f"model={tmp_path / 'stage'}"]
+    for overrides in ([], bases):
+        plan = read_recipe(path, [*given, *overrides])
+        assert isinstance(plan, Plan)
+        check_ready(plan, path)
+        if not overrides:
+            with pytest.raises(InputError, match=r"give the base model .* vision="):
+                load_base(plan, "cpu", torch.float32, None)
+    model, _ = load_base(plan, "cpu", torch.float32, None)
+    assert model.config.preprocessing == "published"
+    assert torch.equal(model.model.projector.linear_1.weight, layers["0.weight"])
+    with pytest.raises(InputError, match="has parts of its own"):
+        load_base(replace(plan, model="brain3d-mini"), "cpu", torch.float32, None)
+
+
+@pytest.mark.parametrize("spacing_mm", [0.0, 2.0])
+def test_volumes_of_the_published_preprocessing_have_the_models_own_size(cohort: Path, spacing_mm: float) -> None:
+    """As the reader makes them for it, whatever spacing its config states."""
+    model = small_model(preprocessing="published", spacing_mm=spacing_mm)
+    train, _, _ = load_splits(Plan("run", "out", (), data=str(cohort)), model)
+    scan = read_scan(train.items[0].study.image)
+    assert np.array_equal(train.volume(View(0)), published_volume(scan, SHAPE).data)
 
 
 def finetune(model: Path, cohort: Path, output: Path) -> list[str]:
@@ -167,6 +282,22 @@ def finetune(model: Path, cohort: Path, output: Path) -> list[str]:
 def test_a_trained_model_is_adapted_further(full_run: Path, cohort: Path, tmp_path: Path) -> None:
     best = run_recipe(RECIPES / "finetune.yaml", finetune(full_run / "best", cohort, tmp_path / "run"))
     assert brain3d.load(best).visual_tokens(next(cohort.glob("*/flair.nii.gz"))).ndim
+
+
+def test_reports_that_are_cut_are_counted_aloud(
+    full_run: Path, cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The longest fills one stage to its last token; of the next it is one too long."""
+    tokenizer = Brain3DProcessor.from_pretrained(full_run / "best").tokenizer
+    texts = [path.read_text().strip() for path in cohort.glob("*/report.txt")]
+    longest = max(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts) + 1
+    limits = [f"stages.warm-up.max_tokens={longest}", f"stages.specialisation.max_tokens={longest - 1}"]
+    short = ["stages.warm-up.epochs=1", "stages.specialisation.epochs=1", "samples=0"]
+    command = ["train", str(RECIPES / "finetune.yaml"), *finetune(full_run / "best", cohort, tmp_path / "run")]
+    assert main([*command, *short, *limits]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "reports are cut" in line]
+    assert [line.split(":")[0] for line in said] == ["specialisation"]
+    assert f"max_tokens {longest - 1}, the longest has {longest}" in said[0]
 
 
 def best_losses(run: Path) -> dict[str, list[float]]:
@@ -228,6 +359,19 @@ def test_a_loss_that_is_not_finite_is_one_line_and_no_fault_of_ours(
     assert not list((tmp_path / "run").glob("*/weights-*"))
 
 
+def test_a_full_gpu_is_one_line_that_says_what_to_lower(
+    full_run: Path, cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_memory(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(CaptioningTask, "backward", full_memory)
+    assert main(["train", str(RECIPES / "finetune.yaml"), *finetune(full_run / "best", cohort, tmp_path / "run")]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("brain3d: error: stage 'warm-up': the GPU's memory is full; lower its micro_batch")
+    assert read_progress(tmp_path / "run" / "warm-up").best_step == 0
+
+
 def test_a_stage_that_cannot_learn_anything_is_refused(
     full_run: Path, cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -242,6 +386,10 @@ def test_a_stage_that_cannot_learn_anything_is_refused(
     command = ["train", str(RECIPES / "finetune.yaml"), *finetune(full_run / "best", alike, tmp_path / "other")]
     assert main([*command, "stages.warm-up.task=grounding", "stages.warm-up.loss=infonce"]) == 2
     assert "'warm-up': all training reports say the same" in capsys.readouterr().err
+    single = ["task=grounding", "loss=infonce", "batch=3", "hard_negatives=false"]  # one study of four is validated on
+    command = ["train", str(RECIPES / "finetune.yaml"), *finetune(full_run / "best", cohort, tmp_path / "single")]
+    assert main([*command, *(f"stages.warm-up.{change}" for change in single)]) == 2
+    assert "'warm-up': all validation reports say the same" in capsys.readouterr().err
 
 
 def test_a_damaged_note_of_what_a_run_is_made_of_is_named(full_run: Path, cohort: Path, tmp_path: Path) -> None:
@@ -300,6 +448,7 @@ def test_a_scan_that_cannot_be_read_is_named_and_skipped_only_where_asked(
     [
         ("data=null", "no cohort; give data=COHORT"),
         ("model=null", "either model=NAME"),
+        ("choices={compression: grid}", "choices are for a model that is assembled"),
         ("stages.warm-up.parts.vision=lora", "parts.vision is 'lora'"),
         ("stages.warm-up.parts.projector=frozen", "every part is frozen"),
         ("stages.warm-up.loss=infonce", "loss is 'infonce'"),

@@ -94,6 +94,9 @@ def test_two_processes_log_the_losses_of_one(alone: Alone) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("trained in 2 processes") == 2
     check_same(alone, "run-2")
+    reports = [json.loads((alone.folder / run / "run-report.json").read_text()) for run in ("run-1", "run-2")]
+    added = [report["stages"][0]["cache"]["added"] for report in reports]  # by the first process, for the statistics
+    assert added == [6, 3]  # three studies and their mirror images: two processes share them
 
 
 @pytest.mark.slow
@@ -165,6 +168,21 @@ def test_a_setting_of_fsdp_that_training_does_not_go_with_is_named(
     plugin = FullyShardedDataParallelPlugin(**{"fsdp_version": 2, **settings})
     with pytest.raises(InputError, match=f"set {message}"):
         check_sharding(plugin, plan(**changes))
+
+
+def test_processes_wait_for_one_that_prepares_a_cohort() -> None:
+    """By default NCCL ends those that wait for ten minutes, and gloo for thirty: the first one may prepare hundreds of
+    scans, or write a model of 17 GB, meanwhile."""
+    accelerator = start_accelerator(plan())
+    assert accelerator.init_handler.timeout.total_seconds() >= 3600
+
+
+def test_accumulation_in_the_environment_does_not_divide_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recipe's batch says it all; accelerate would divide what captioning sends back, and grounding's not."""
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
+    weight = torch.nn.Parameter(torch.ones(()))
+    start_accelerator(plan()).backward(8 * weight)
+    assert float(weight.grad) == 8
 
 
 def test_another_way_of_spreading_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

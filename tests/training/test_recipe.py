@@ -8,7 +8,7 @@ import pytest
 from brain3d.cli.main import main
 from brain3d.scans import InputError
 from brain3d.training.ablation.recipe import read_ablation
-from brain3d.training.plan import Plan, read_recipe
+from brain3d.training.plan import Lora, Plan, read_recipe
 from brain3d.training.recipe import load_recipe
 from brain3d.training.run import run_recipe
 
@@ -65,6 +65,15 @@ def test_overrides_reach_the_stage_they_name(recipe_path: Path) -> None:
     recipe = load_recipe(recipe_path, ["stages.warm-up.steps=3", "seed=4", "output=elsewhere"])
     assert next(s for s in recipe.stages if s.name == "warm-up").steps == 3
     assert (recipe.seed, recipe.output) == (4, "elsewhere")
+
+
+def test_an_override_reaches_a_group_that_the_recipe_leaves_at_its_defaults() -> None:
+    path = ROOT / "recipes/finetune.yaml"
+    assert read_recipe(path, ["stages.warm-up.lora.rank=2"]).stages[0].lora == Lora(rank=2)
+    with pytest.raises(InputError, match=r"unknown key 'lorra'; known keys: .*lora"):
+        read_recipe(path, ["stages.warm-up.lorra.rank=2"])
+    with pytest.raises(InputError, match="the recipe has no 'seed'"):
+        read_recipe(path, ["seed.rank=2"])
 
 
 @pytest.mark.parametrize(

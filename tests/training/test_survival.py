@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -83,6 +84,16 @@ def test_only_the_files_of_one_checkpoint_stay(killed: Path) -> None:
     for run in [*killed.glob("killed-*"), killed / "hunted"]:
         names = sorted(re.sub(r"\d+", "N", path.name) for path in (run / "toy").iterdir() if path.suffix != ".partial")
         assert names == ["best-N.safetensors", "state-N.pt", "weights-N.safetensors"], run.name
+
+
+def test_what_was_logged_of_a_stage_that_starts_anew_is_forgotten(tmp_path: Path) -> None:
+    """As where its folder was deleted, or it was killed between its first validation and the checkpoint of that."""
+    schedule = replace(SHORT, validate_first=True)
+    run_stage(WholeBatch(Toy()), schedule, tmp_path / "toy", "toy")
+    whole = rows(tmp_path)
+    shutil.rmtree(tmp_path / "toy")
+    run_stage(WholeBatch(Toy()), schedule, tmp_path / "toy", "toy")
+    assert rows(tmp_path) == whole
 
 
 class Filling(Toy):

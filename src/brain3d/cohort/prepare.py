@@ -194,17 +194,17 @@ def _with_report(candidate: Candidate, seed: int) -> Candidate:
 
 def _study(candidate: Candidate, split: str, settings: Settings) -> Study:
     """The study in the manifest; its report is written, and its images are copied where that is asked."""
-    place = settings.output / REPORTS_FOLDER / f"{candidate.id}.txt"
+    place, manifest = settings.output / REPORTS_FOLDER / f"{candidate.id}.txt", settings.output / MANIFEST_FILE
     files: dict[str, Path | None] = {"image": candidate.image, "mask": candidate.mask, "truth": candidate.truth}
     sequences = dict(candidate.sequences)
     try:
         place.parent.mkdir(exist_ok=True)
-        write_whole(place, f"{candidate.report}\n")
+        _write_report(place, f"{candidate.report}\n", manifest)
         if settings.copy:
             folder = settings.output / IMAGES_FOLDER / candidate.id
             folder.mkdir(parents=True, exist_ok=True)
-            files = {name: None if file is None else _copied(file, folder, name) for name, file in files.items()}
-            sequences = {name: _copied(file, folder, name) for name, file in sequences.items() if name != "FLAIR"}
+            files = {n: None if file is None else _copied(file, folder, n, manifest) for n, file in files.items()}
+            sequences = {n: _copied(file, folder, n, manifest) for n, file in sequences.items() if n != "FLAIR"}
             sequences = {"FLAIR": files["image"] or candidate.image, **sequences}
     except OSError as error:
         raise InputError(f"{settings.output}: cannot be written ({error.strerror}); check the folder") from error
@@ -224,8 +224,17 @@ def _study(candidate: Candidate, split: str, settings: Settings) -> Study:
     )
 
 
-def _copied(file: Path, folder: Path, name: str) -> Path:
-    """The copy of a file under this name, whole or not at all; one that is there already is kept."""
+def _write_report(place: Path, text: str, manifest: Path) -> None:
+    """Write a report. An earlier manifest that would name another text by it is removed first: were this call cut
+    short, its images would stand beside reports of others."""
+    if place.is_file() and place.read_bytes() != text.encode():
+        manifest.unlink(missing_ok=True)
+    write_whole(place, text)
+
+
+def _copied(file: Path, folder: Path, name: str, manifest: Path) -> Path:
+    """The copy of a file under this name, whole or not at all; one that is there already is kept. Before another one
+    is replaced an earlier manifest is removed, as in `_write_report`."""
     suffix = ".nii.gz" if file.name.lower().endswith(".nii.gz") else file.suffix.lower()
     target = folder / f"{'FLAIR' if name == 'image' else name}{suffix}"
     if target.is_file() and file_sha256(target) == file_sha256(file):
@@ -233,6 +242,8 @@ def _copied(file: Path, folder: Path, name: str) -> Path:
     partial = folder / f".{secrets.token_hex(8)}.part"
     try:
         shutil.copyfile(file, partial)
+        if target.exists():
+            manifest.unlink(missing_ok=True)
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)

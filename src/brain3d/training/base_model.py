@@ -9,6 +9,7 @@ from brain3d.model.parts import assemble
 from brain3d.model.processing_brain3d import Brain3DProcessor
 from brain3d.reading.engine import ModelEngine
 from brain3d.reading.models import find_model, find_published, identity, is_published
+from brain3d.scans import InputError
 from brain3d.training.plan import Plan
 
 
@@ -31,8 +32,10 @@ def load_base(
     folder = find_model(plan.model)
     where = torch.device(device)
     if is_published(folder):
-        source = find_published(folder, plan.model, None, None)
+        source = find_published(folder, plan.model, plan.vision, plan.language)
         engine = ModelEngine.from_published(source, source.identity(), where, quantisation=quantisation, dtype=dtype)
+    elif plan.vision is not None or plan.language is not None:
+        raise InputError(f"{plan.model}: has parts of its own; set vision=null and language=null, or model=null")
     else:
         known = identity(folder)
         engine = ModelEngine.from_folder(folder, known, where, plan.model, quantisation=quantisation, dtype=dtype)

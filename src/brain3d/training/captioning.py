@@ -48,10 +48,10 @@ class CaptioningTask(StageTask):
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """The loss per token on the validation split, every other study mirrored; and some reports, written out."""
+        """The loss per token on the validation split (`validation_views`); and some reports, written out."""
         self.wrapped.eval()
         self.material.cache.release()
-        views = validation_views(self.validation.data)
+        views = validation_views(self.validation.data, self.stage)
         total = self._tokens(self.validation.data.reports(views))
         value = torch.zeros((), device=self.accelerator.device)
         for places, counted in self.own_chunks(len(views)):

@@ -139,17 +139,23 @@ def read_state(folder: Path) -> tuple[dict[str, Any], Progress] | None:
 
     InputError for a damaged file.
     """
-    path = _newest(folder)
-    if path is None:
-        return None
-    state = _read(path, lambda p: torch.load(p, weights_only=True, map_location="cpu"))
-    return state["optimizer"], Progress(**state["progress"])
+    state = _newest_state(folder, mapped=False)
+    return None if state is None else (state["optimizer"], Progress(**state["progress"]))
 
 
 def read_progress(folder: Path) -> Progress:
     """How far a stage has come; the beginning where there is no checkpoint. InputError for a damaged file."""
-    state = read_state(folder)
-    return Progress() if state is None else state[1]
+    state = _newest_state(folder, mapped=True)
+    return Progress() if state is None else Progress(**state["progress"])
+
+
+def _newest_state(folder: Path, *, mapped: bool) -> dict[str, Any] | None:
+    """The newest state file; where it is `mapped`, tensors, gigabytes of a language model's, are read when used."""
+    path = _newest(folder)
+    if path is None:
+        return None
+    state: dict[str, Any] = _read(path, lambda p: torch.load(p, weights_only=True, map_location="cpu", mmap=mapped))
+    return state
 
 
 def read_weights(folder: Path, step: int) -> dict[str, Tensor]:
@@ -158,9 +164,13 @@ def read_weights(folder: Path, step: int) -> dict[str, Tensor]:
     return weights
 
 
+def best_file(folder: Path, progress: Progress) -> Path:
+    """Where a stage keeps what it passes on: the weights with the best validation, or those of its last step."""
+    best = progress.best_step
+    return folder / (f"weights-{progress.step}.safetensors" if best is None else f"best-{best}.safetensors")
+
+
 def read_best(folder: Path, progress: Progress) -> dict[str, Tensor]:
     """The weights with the best validation, or those of the last step where none was better than another."""
-    if progress.best_step is None:
-        return read_weights(folder, progress.step)
-    weights: dict[str, Tensor] = _read(folder / f"best-{progress.best_step}.safetensors", load_file)
+    weights: dict[str, Tensor] = _read(best_file(folder, progress), load_file)
     return weights

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from tqdm import tqdm
 
-from brain3d.cohort import PUBLISHED, Study, study_volume, volume_key
+from brain3d.cohort import Study, is_published, study_volume, volume_key
 from brain3d.cohort.volumes import file_sha256
 from brain3d.reports import Findings, mirror_text, overall_side, parse_findings, report_fault
 from brain3d.scans import InputError, Volume, mirror
@@ -121,7 +121,8 @@ def load_data(
 
     Args:
         studies: such as `Cohort.split("train")`.
-        volumes: the cohort's (`brain3d.cohort.open_volumes`), of the model's grid, or of the grid `PUBLISHED`.
+        volumes: the cohort's (`brain3d.cohort.open_volumes`), of the model's grid, with a spacing of 0 for the
+            published system's.
         seed: of the augmentation; see `augment.augmented`.
         left_out: where given, what is wrong with a study is put here and the study is left out; else the first such
             fault is raised. A caller that leaves studies out has to say so.
@@ -165,11 +166,11 @@ def _load(study: Study, cache: VolumeCache) -> Item:
 
 
 def read_report(study: Study) -> str:
-    """The report's text, its white space at both ends left out. NoReport where there is none."""
+    """The report's text, without a byte-order mark and white space at both ends. NoReport where there is none."""
     if study.report is None:
         raise NoReport(study.id, "the cohort names no report for it; give one, or leave the study out")
     try:
-        text = study.report.read_text(encoding="utf-8").strip()
+        text = study.report.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise NoReport(study.id, f"its report cannot be read ({type(error).__name__}); check the file") from error
     if not text:
@@ -181,7 +182,7 @@ def _volume(study: Study, cache: VolumeCache) -> tuple[str, Volume]:
     """The key of a study's volume, and the volume."""
     try:
         volume = study_volume(study, cache)
-        return volume_key(file_sha256(study.image), published=cache.spec == PUBLISHED), volume
+        return volume_key(file_sha256(study.image), published=is_published(cache.spec)), volume
     except CacheError:
         raise
     except InputError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,19 +12,21 @@ import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from brain3d.cohort import PUBLISHED, Cohort, Study, open_cohort, open_volumes
+from brain3d.cohort import Cohort, Study, open_cohort, open_volumes
+from brain3d.cohort.splits import person_of
 from brain3d.model.modeling_brain3d import Brain3DForConditionalGeneration
-from brain3d.scans import InputError
+from brain3d.scans import InputError, VolumeSpec
 from brain3d.training.bank import claim
 from brain3d.training.base_model import load_base
 from brain3d.training.batches import View, batches_per_epoch
 from brain3d.training.captioning import CaptioningTask
-from brain3d.training.checkpoint import naming_a_full_disk, read_best, read_progress
+from brain3d.training.checkpoint import best_file, naming_a_full_disk, read_best, read_progress
 from brain3d.training.cohort_data import CohortData, StudyError, load_data
 from brain3d.training.deliver import export_both
-from brain3d.training.devices import start_accelerator
-from brain3d.training.digest import settings_digest, tensors_digest
+from brain3d.training.devices import naming_a_full_gpu, start_accelerator
+from brain3d.training.digest import file_digest, settings_digest, tensors_digest
 from brain3d.training.grounding import GroundingTask
+from brain3d.training.locks import alone_in
 from brain3d.training.loop import Schedule, run_stage
 from brain3d.training.parts_trained import merged, settled
 from brain3d.training.plan import CohortStage, Plan, check_ready
@@ -46,21 +49,30 @@ def pick_precision(plan: Plan, device: torch.device) -> str:
 
 def with_splits(cohort: Cohort, plan: Plan) -> tuple[Sequence[Study], Sequence[Study]]:
     """Training and validation studies. A cohort that is not split, such as one of phantoms, whose studies are all for
-    testing, is divided by subject, and that is said."""
+    testing, is divided by subject (`person_of`: the sessions of one stay together), and that is said, as it is where
+    given splits share a subject."""
+    people = {study.id: person_of(study.subject) for study in cohort.studies}
     if len({study.split for study in cohort.studies}) > 1:
-        return cohort.split(plan.train_split), cohort.split(plan.validation_split)
-    subjects = sorted({study.subject for study in cohort.studies})
-    if len(subjects) < 2:
+        train, validation = cohort.split(plan.train_split), cohort.split(plan.validation_split)
+        shared = {people[study.id] for study in train} & {people[study.id] for study in validation}
+        if shared:
+            tqdm.write(
+                f"{plan.data}: {len(shared)} subjects are in {plan.train_split} and in {plan.validation_split}: what "
+                "validation says is flattered; split again (`brain3d prepare manifest`)"
+            )
+        return train, validation
+    several = sorted(set(people.values()))
+    if len(several) < 2:
         raise InputError(f"{plan.data}: one subject, and not split; training and validation need two at least")
-    order = torch.randperm(len(subjects), generator=torch.Generator().manual_seed(plan.seed)).tolist()
-    held_out = {subjects[i] for i in order[: max(1, int(VALIDATION_SHARE * len(subjects)))]}
+    order = torch.randperm(len(several), generator=torch.Generator().manual_seed(plan.seed)).tolist()
+    held_out = {several[i] for i in order[: max(1, int(VALIDATION_SHARE * len(several)))]}
     tqdm.write(
-        f"{plan.data}: not split; {len(held_out)} of its {len(subjects)} subjects are kept for validation, the rest is "
+        f"{plan.data}: not split; {len(held_out)} of its {len(several)} subjects are kept for validation, the rest is "
         "trained on: do not test on this cohort afterwards"
     )
     return (
-        [study for study in cohort.studies if study.subject not in held_out],
-        [study for study in cohort.studies if study.subject in held_out],
+        [study for study in cohort.studies if people[study.id] not in held_out],
+        [study for study in cohort.studies if people[study.id] in held_out],
     )
 
 
@@ -68,8 +80,9 @@ def load_splits(plan: Plan, model: Brain3DForConditionalGeneration) -> tuple[Coh
     """Both splits, prepared; and what was left out, where the recipe allows that."""
     assert plan.data is not None
     cohort = open_cohort(plan.data)
-    published = model.config.preprocessing == "published"
-    volumes = open_volumes(cohort, PUBLISHED if published else model.config.volume_spec())
+    published = model.config.preprocessing == "published"  # then voxels are no cubes, whatever the config says
+    spec = VolumeSpec(model.config.volume_shape, 0.0) if published else model.config.volume_spec()
+    volumes = open_volumes(cohort, spec)
     left_out: list[StudyError] = []
     kept = left_out if plan.faulty == "leave_out" else None
     train, validation = (
@@ -153,8 +166,9 @@ class CohortRun:
         """Train one stage, or take it as it is where it is finished; the model goes on from its best weights."""
         folder = self.folder / stage.name
         folder.mkdir(parents=True, exist_ok=True)
+        settings = {"seed": self.plan.seed, "stage_before": self._stage_before(stage), **asdict(stage)}
         with self.accelerator.main_process_first():
-            claim(folder / "stage.json", {"seed": self.plan.seed, **asdict(stage)}, "weights")
+            claim(folder / "stage.json", settings, "weights")
         progress = read_progress(folder)
         if progress.finished:
             tqdm.write(f"{stage.name}: finished already")
@@ -173,6 +187,15 @@ class CohortRun:
             self.model = self._anew(stage)
         elif not self._stays_apart(stage):
             self.model = settled(task.wrapped, stage, read_best(folder, read_progress(folder)))
+
+    def _stage_before(self, stage: CohortStage) -> str | None:
+        """The stage that this one goes on from, and a hash of what that passed on: over other weights, such as those
+        of a stage that was trained again, this one's own mean nothing."""
+        place = self.plan.stages.index(stage)
+        if place == 0:
+            return None
+        before = self.folder / self.plan.stages[place - 1].name
+        return f"{before.name} {file_digest(best_file(before, read_progress(before)))}"
 
     def _stays_apart(self, stage: CohortStage) -> bool:
         """Whether LoRA is not merged: into 4 bits, after the last stage, it is not; `deliver.rebuilt` merges it."""
@@ -195,7 +218,8 @@ class CohortRun:
             return
         features = TowerFeatures(body, self.train, self.material.cache, precision=self.precision)
         views = [View(row, mirrored) for row in range(len(self.train)) for mirrored in (False, True)]
-        features.build(views)
+        features.build(views[self.accelerator.process_index :: self.accelerator.num_processes])
+        self.accelerator.wait_for_everyone()
         body.set_feature_statistics(*features.statistics(views))
 
 
@@ -253,17 +277,23 @@ def run_plan(plan: Plan, path: Path, only: str | None = None) -> Path:
     with naming_a_full_disk(Path(plan.output)):
         run = CohortRun(plan, start_accelerator(plan))
         try:
-            for stage in plan.stages:
-                run.run(stage)
-                if stage.name == only:
-                    _leave_together(run.accelerator)
-                    return run.folder
-            if run.accelerator.is_main_process:
-                export_both(plan, run.folder, run.model, run.processor)
-                write_summary(plan, run)
-            _leave_together(run.accelerator)
+            with alone_in(run.folder) if run.accelerator.is_main_process else nullcontext():
+                return _run_stages(run, plan, only)
         finally:
             run.material.cache.close()
+
+
+def _run_stages(run: CohortRun, plan: Plan, only: str | None) -> Path:
+    for stage in plan.stages:
+        with naming_a_full_gpu(stage.name):
+            run.run(stage)
+        if stage.name == only:
+            _leave_together(run.accelerator)
+            return run.folder
+    if run.accelerator.is_main_process:
+        export_both(plan, run.folder, run.model, run.processor)
+        write_summary(plan, run)
+    _leave_together(run.accelerator)
     return run.folder / "best"
 
 

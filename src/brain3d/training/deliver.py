@@ -44,9 +44,11 @@ def export_both(plan: Plan, folder: Path, best: Brain3DForConditionalGeneration,
         best, processor = rebuilt(plan, folder, BEST)
     export(best, processor, folder / BEST, about(plan, folder, BEST))
     final = read_progress(folder / plan.stages[-1].name)
-    if final.best_step not in (None, final.step):
-        model, processor = rebuilt(plan, folder, LAST)
-        export(model, processor, folder / LAST, about(plan, folder, LAST))
+    if final.best_step in (None, final.step):
+        shutil.rmtree(folder / LAST, ignore_errors=True)  # of an earlier run, whose last stage was trained again since
+        return
+    model, processor = rebuilt(plan, folder, LAST)
+    export(model, processor, folder / LAST, about(plan, folder, LAST))
 
 
 def about(plan: Plan, folder: Path, which: str) -> dict[str, Any]:
@@ -57,7 +59,8 @@ def about(plan: Plan, folder: Path, which: str) -> dict[str, Any]:
         last = which == LAST and stage == plan.stages[-1]
         step = progress.step if last or progress.best_step is None else progress.best_step
         stages.append({**asdict(stage), "step": step, "steps": progress.step, "best_loss": progress.best})
-    base = {"model": plan.model} if plan.model else {"vision": plan.vision, "language": plan.language}
+    given = {"model": plan.model, "vision": plan.vision, "language": plan.language}
+    base = {key: value for key, value in given.items() if value is not None}
     names = {key: Path(str(value)).name if Path(str(value)).exists() else value for key, value in base.items()}
     return {"name": plan.name, "version": plan.version, "seed": plan.seed, "base": names, "stages": stages}
 

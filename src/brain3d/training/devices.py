@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
 from accelerate import Accelerator, DistributedType, FullyShardedDataParallelPlugin
+from accelerate.utils import GradientAccumulationPlugin, InitProcessGroupKwargs
 from torch.distributed.fsdp import CPUOffloadPolicy
 from torch.distributed.fsdp.wrap import size_based_auto_wrap_policy
 
@@ -11,6 +17,7 @@ from brain3d.training.learner import Learner
 from brain3d.training.plan import Plan
 
 LAYERS = list(Learner._no_split_modules)
+PATIENCE = timedelta(hours=2)  # of processes that wait while the first prepares scans, or writes a large model
 WAYS = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP)
 
 
@@ -20,7 +27,11 @@ def start_accelerator(plan: Plan) -> Accelerator:
     Raises:
         InputError: a way of doing so that these stages do not go with; one line that says what to configure.
     """
-    accelerator = Accelerator(mixed_precision="no")
+    accelerator = Accelerator(
+        mixed_precision="no",
+        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),  # the environment's would divide losses
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],  # NCCL's own ends them after ten minutes
+    )
     kind = accelerator.distributed_type
     if kind not in WAYS:
         raise InputError(
@@ -29,6 +40,18 @@ def start_accelerator(plan: Plan) -> Accelerator:
     if kind == DistributedType.FSDP:
         check_sharding(accelerator.state.fsdp_plugin, plan)
     return accelerator
+
+
+@contextmanager
+def naming_a_full_gpu(stage: str) -> Iterator[None]:
+    """InputError, one line, where a stage asks a GPU for more memory than is free."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"stage {stage!r}: the GPU's memory is full; lower its micro_batch, which changes no result, or set "
+            "gradient_checkpointing=true, quantisation=nf4 or a lower max_tokens; the checkpoint before is whole"
+        ) from error
 
 
 def check_sharding(plugin: FullyShardedDataParallelPlugin, plan: Plan) -> None:

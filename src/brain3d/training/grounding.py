@@ -24,12 +24,12 @@ class GroundingTask(StageTask):
     """Images find their reports among all of a batch, and their reports' mirror images."""
 
     def __init__(self, stage: CohortStage, model: Brain3DForConditionalGeneration, material: Material) -> None:
-        first, *others = [text for item in material.train.items for text in (item.report, item.mirrored_report)]
-        if all(alike(first, other) for other in others):
-            raise InputError(
-                f"stage {stage.name!r}: all training reports say the same: grounding has nothing to tell apart; "
-                "leave the stage out, or add studies with other findings"
-            )
+        for split, texts in _told_apart(stage, material).items():
+            if all(alike(texts[0], other) for other in texts[1:]):
+                raise InputError(
+                    f"stage {stage.name!r}: all {split} reports say the same: grounding has nothing to tell apart; "
+                    "leave the stage out, or add studies with other findings"
+                )
         super().__init__(stage, model, material)
 
     def backward(self, step: int) -> tuple[float, dict[str, float]]:
@@ -86,7 +86,7 @@ class GroundingTask(StageTask):
         """Loss, recall at 1 and 5 beside chance, and how often its own report is nearer than its mirror's."""
         self.wrapped.eval()
         self.material.cache.release()
-        views = validation_views(self.validation.data)
+        views = validation_views(self.validation.data, self.stage)
         reports = self.validation.data.reports(views)
         swapped = side_swapped(reports)[0]
         images = torch.cat([self._images(self.validation, part) for part in self._split(views)])
@@ -104,3 +104,17 @@ class GroundingTask(StageTask):
         parts = [slice(start, start + self.stage.batch) for start in starts]
         values = [float(self._loss(reports[p], texts[p], swapped[p], images[p])) * len(reports[p]) for p in parts]
         return sum(values) / len(reports)
+
+
+def _told_apart(stage: CohortStage, material: Material) -> dict[str, list[str]]:
+    """Of either split the texts that its loss compares. Of a single one it is always zero, and so of validation the
+    start would be the best."""
+    train = [View(row, mirrored) for row in range(len(material.train)) for mirrored in (False, stage.mirror > 0)]
+    found = {}
+    for split, data, views in (
+        ("training", material.train, train),
+        ("validation", material.validation, validation_views(material.validation, stage)),
+    ):
+        texts = data.reports(views)
+        found[split] = [*texts, *(side_swapped(texts)[0] if stage.hard_negatives else [])]
+    return found

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO
+
+from brain3d.scans.types import InputError
 
 if sys.platform == "win32":
     import msvcrt
@@ -35,3 +40,12 @@ else:
         except BlockingIOError:
             return False
         return True
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """While this process works in a folder, `folder/lock` is held. InputError where another process holds it."""
+    with (folder / "lock").open("a+b") as file:
+        if not try_lock(file):
+            raise InputError(f"{folder}: another run is under way in it; wait for its end, or give another output")
+        yield

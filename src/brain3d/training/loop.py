@@ -223,7 +223,8 @@ class _Stage:
             remove_older(folder, self.progress)
         self.start = self.saved = time.monotonic()
         self.before = self.progress.seconds
-        self.log = Log(folder.parent, name, self.progress.step, schedule.tensorboard) if main else None
+        known = self.progress.step if self.progress.starts else -1  # a stage that starts anew knows of no line
+        self.log = Log(folder.parent, name, known, schedule.tensorboard) if main else None
 
     def seconds(self) -> float:
         """Spent on this stage, also before it was interrupted."""

@@ -17,7 +17,8 @@ PARTS = ("vision", "patch_embedding", "compression", "projector", "scale", "lang
 
 
 def part_of(name: str) -> str | None:
-    """The part that a parameter of the composite belongs to, by its name; None for heads that reports do not need."""
+    """The part that a parameter of the composite belongs to, by its name; None for the lesion evidence, which stays
+    as it was taught: the head, and the scores that compression pools the context by."""
     if ".lora_" in name:
         return "lora"
     if name.endswith("projector.vis_scale"):

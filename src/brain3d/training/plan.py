@@ -20,7 +20,7 @@ EQUALS = ("soft", "mask")
 DECAYS = ("constant", "cosine")
 PRECISIONS = ("auto", "float32", "bfloat16")
 FAULTY = ("stop", "leave_out")
-OWN_NAMES = ("best", "last", "features", "gallery", "tensorboard", "volumes")
+OWN_NAMES = ("best", "last", "features", "gallery", "tensorboard", "volumes", "lock")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class CohortStage:
 @dataclass(frozen=True)
 class Plan:
     """A run over a cohort. Either `model` is given, a name or a folder, or `vision` and `language`, out of which the
-    model is assembled with the `choices`."""
+    model is assembled with the `choices`. Beside a stage's checkpoint of the published system they are its bases."""
 
     name: str
     output: str
@@ -211,6 +211,10 @@ def check_ready(plan: Plan, path: Path) -> None:
     """InputError where a plan lacks what only its user can give: the cohort, and a model or both its parts."""
     if plan.data is None:
         raise InputError(f"{path}: no cohort; give data=COHORT, a folder that `brain3d prepare` or `phantom` made")
-    parts = plan.vision is not None and plan.language is not None
-    if (plan.model is None) == (not parts) or (plan.model is not None and (plan.vision or plan.language)):
+    if plan.model is None and (plan.vision is None or plan.language is None):
         raise InputError(f"{path}: give either model=NAME|FOLDER, or both vision=... and language=...")
+    if plan.model is not None and plan.choices:
+        raise InputError(
+            f"{path}: choices are for a model that is assembled out of parts, and {plan.model} has its own; give "
+            "choices={}"
+        )

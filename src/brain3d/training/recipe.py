@@ -149,7 +149,7 @@ def _override(raw: dict[str, Any], assignment: str) -> None:
         if isinstance(target, list):
             target = next((stage for stage in target if isinstance(stage, dict) and stage.get("name") == part), None)
         else:
-            target = target.get(part)
+            target = target.setdefault(part, {})  # a group that the recipe leaves at its defaults, such as lora
         if not isinstance(target, (dict, list)):
             raise InputError(f"{assignment!r}: the recipe has no {part!r}")
     if not isinstance(target, dict):

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from brain3d.model.modeling_brain3d import Brain3DForConditionalGeneration
 from brain3d.model.processing_brain3d import Brain3DProcessor
@@ -90,9 +91,27 @@ class StageTask:
         self.groups = set_learning(self.wrapped, stage)  # where the model is sharded, these are the shards
         self._holder = holder(self.wrapped, self.scale)
         self.train, self.validation = (self._visual(data) for data in (material.train, material.validation))
-        tokenizer = material.processor.tokenizer
         self.step = 0  # of the loop: how many are done
-        self.lengths = [len(tokenizer(item.report)["input_ids"]) for item in material.train.items]
+        self.lengths = self._lengths(material.train)
+        if self.accelerator.is_main_process:
+            self._tell_what_is_cut()
+
+    def _lengths(self, data: CohortData) -> list[int]:
+        """Tokens of each study's report, its end among them where that is learned."""
+        tokenizer, end = self.material.processor.tokenizer, int(self.stage.task == "captioning")
+        return [len(tokenizer(item.report, add_special_tokens=False)["input_ids"]) + end for item in data.items]
+
+    def _tell_what_is_cut(self) -> None:
+        """Say how many reports are longer than the stage takes them: what it writes may then come to no end."""
+        most = self.stage.max_tokens
+        for split, data in (("training", self.material.train), ("validation", self.material.validation)):
+            lengths = self._lengths(data)
+            cut = sum(length > most for length in lengths)
+            if cut:
+                tqdm.write(
+                    f"{self.stage.name}: {cut} of {len(lengths)} {split} reports are cut at max_tokens {most}, the "
+                    f"longest has {max(lengths)}: raise it"
+                )
 
     def _visual(self, data: CohortData) -> Visual:
         stage, material = self.stage, self.material
@@ -153,6 +172,6 @@ class StageTask:
             average_whole(self.accelerator, (p for group in self.parameter_groups() for p in group["params"]))
 
 
-def validation_views(data: CohortData) -> list[View]:
-    """Every study of a validation split once, every other one mirrored."""
-    return [View(i, i % 2 == 1) for i in range(len(data))]
+def validation_views(data: CohortData, stage: CohortStage) -> list[View]:
+    """Every study of a validation split once, every other one mirrored where the stage learns from mirror images."""
+    return [View(i, stage.mirror > 0 and i % 2 == 1) for i in range(len(data))]

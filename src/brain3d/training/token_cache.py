@@ -215,7 +215,7 @@ class TokenCache:
                 total -= size
         if total + wanted > bound:
             raise CacheTooSmall(
-                f"{self.folder}: its {bound / 1e9:g} GB are filled by what is in use; give it a larger bound"
+                f"{self.folder}: its {bound / 1e9:g} GB are filled by what is in use; give it a larger bound (cache_gb)"
             )
         return total
 
