@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +59,14 @@ def test_volumes_are_one_read_only_array(tmp_path: Path) -> None:
     assert np.array_equal(volumes, np.concatenate([volume(number).data for number in range(3)]))
     with pytest.raises(ValueError, match="read-only"):
         volumes[0] = 0
+
+
+def test_reading_a_cache_writes_nothing(tmp_path: Path) -> None:
+    folder = filled(tmp_path).folder
+    for path in (*folder.iterdir(), folder):
+        os.utime(path, ns=(0, 0))
+    assert VolumeCache(tmp_path, SPEC).get(scan_key("1")) is not None
+    assert all(path.stat().st_mtime_ns == 0 for path in (*folder.iterdir(), folder))
 
 
 def test_keys_tell_apart_content_and_how_it_is_read() -> None:

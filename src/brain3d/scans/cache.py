@@ -131,8 +131,9 @@ class VolumeCache:
 
     def _make(self, settings: str) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name in (VOLUMES, INDEX, LOCK):
-            (self.folder / name).touch()
+        for file in (self.folder / name for name in (VOLUMES, INDEX, LOCK)):
+            if not file.exists():  # a whole cache can be read where nothing may be written
+                file.touch()
         place = self.folder / SETTINGS
         if not place.exists():
             partial = self.folder / f".{secrets.token_hex(8)}.part"
