@@ -43,7 +43,7 @@ def gradients(task: Line) -> dict[str, Tensor | None]:
 @pytest.mark.parametrize("parts", [2, 3])
 def test_a_step_is_the_mean_of_its_parts(parts: int) -> None:
     task, wanted = Line(), Line()
-    loss, figures = InParts(task, parts).backward(5)
+    loss, figures = InParts(task, parts=parts).backward(5)
     numbers = range(5 * parts, 6 * parts)
     whole = torch.stack([wanted.loss(number)[0] for number in numbers]).mean()
     whole.backward()
@@ -59,14 +59,14 @@ def test_a_step_is_the_mean_of_its_parts(parts: int) -> None:
 def test_the_same_step_gives_the_same_bits() -> None:
     one, other = Line(), Line()
     for task in (one, other):
-        InParts(task, 2).backward(3)
+        InParts(task, parts=2).backward(3)
     for name, gradient in gradients(one).items():
         assert gradient is None or torch.equal(gradient, gradients(other)[name])
 
 
 def test_every_part_has_a_thread_of_its_own_and_the_caller_keeps_its_threads() -> None:
     before, task = torch.get_num_threads(), Line()
-    InParts(task, 2).backward(0)
+    InParts(task, parts=2).backward(0)
     assert task.threads == [1, 1]
     assert torch.get_num_threads() == before
 
@@ -79,4 +79,4 @@ def test_a_part_that_fails_ends_the_step() -> None:
             return super().loss(step)
 
     with pytest.raises(ValueError, match="no such phantom"):
-        InParts(Failing(), 2).backward(0)
+        InParts(Failing(), parts=2).backward(0)

@@ -14,29 +14,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from brain3d.training.loop import LossTask, plain_attention
+from brain3d.training.loop import WholeBatch, plain_attention
 
 Part = tuple[float, dict[str, float], Sequence[Tensor | None]]
 
 
 @dataclass(frozen=True)
-class InParts:
+class InParts(WholeBatch):
     """A `LossTask` whose step is the mean of `parts` of its batches: step s takes parts * s, parts * s + 1, ...
 
     The result depends on the number of parts, and on nothing else: not on how threads take turns. The task must draw
     no random numbers of torch's own, since those would.
     """
 
-    task: LossTask
-    parts: int
-    precision: str = "float32"
-
-    @property
-    def module(self) -> nn.Module:
-        return self.task.module
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        return self.task.parameter_groups()
+    parts: int = 2
 
     def backward(self, step: int) -> tuple[float, dict[str, float]]:
         learning = [p for group in self.parameter_groups() for p in group["params"]]
@@ -59,9 +50,6 @@ class InParts:
             parameter.grad = _mean(found, self.parts)
         named = {name: sum(each[name] for each in figures) / self.parts for name in figures[0]}
         return sum(losses) / self.parts, named
-
-    def validate(self) -> dict[str, float]:
-        return self.task.validate()
 
 
 def _accumulator(parameter: nn.Parameter) -> Any:

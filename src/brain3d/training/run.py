@@ -132,7 +132,7 @@ def _language(run: Run, stage: Stage) -> LossTask:
 def build_task(run: Run, stage: Stage) -> Task:
     """The task of a stage, its parts loaded from the stages before it."""
     task = _task(run, stage)
-    return InParts(task, stage.parts, stage.precision) if stage.parts > 1 else WholeBatch(task, stage.precision)
+    return InParts(task, stage.precision, stage.parts) if stage.parts > 1 else WholeBatch(task, stage.precision)
 
 
 def _task(run: Run, stage: Stage) -> LossTask:

@@ -6,9 +6,8 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from brain3d.training.ablation.kept import finished, is_finished, keep_run, refe
 from brain3d.training.ablation.recipe import Ablation, read_ablation
 from brain3d.training.bank import claim
 from brain3d.training.checkpoint import naming_a_full_disk, write_durably
-from brain3d.training.locks import try_lock
+from brain3d.training.locks import alone_in
 
 LOG, TRAINING = "log.jsonl", "train.jsonl"
 
@@ -40,20 +39,11 @@ def ablate(path: Path, overrides: list[str], only: Sequence[str] = ()) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{recipe.output}: cannot be made ({error.strerror}); give another output") from error
-    with naming_a_full_disk(folder), _alone(folder):
+    with naming_a_full_disk(folder), alone_in(folder):
         claim(folder / "ablation.json", recipe.facts(), "runs")
         _run_all(recipe, [arm_named(name) for name in recipe.arms if not only or name in only])
         _write_results(recipe, folder)
     return folder
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """InputError where another process works in the folder."""
-    with (folder / ".lock").open("ab") as file:
-        if not try_lock(file):
-            raise InputError(f"{folder}: another process is at work there; wait for it, or give another output")
-        yield
 
 
 def _run_all(recipe: Ablation, arms: Sequence[Arm]) -> None:
